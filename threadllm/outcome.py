@@ -1,0 +1,93 @@
+"""What became of an item: values that travel, and nothing that acts.
+
+The room must not know how a request is made or who waits for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that the provider said it counted. Usages add up with `+`."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens in and out together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One HTTP exchange, without its headers, its body and its query: safe to log.
+
+    Attributes:
+        method: The HTTP method.
+        url: Scheme, host, port and path; no user, no query, no fragment.
+        status: The status of the answer; None where none came.
+        elapsed: Seconds the request was in flight, its body included.
+        retry: 0 for a first try, then 1, 2, …, 429s included.
+        bytes: Size of the answer's body in bytes, after decompression.
+    """
+
+    method: str
+    url: str
+    status: int | None
+    elapsed: float
+    retry: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T, R]):
+    """What became of one item.
+
+    Attributes:
+        index: The item's place in the input, from 0.
+        key: The name that the caller's `key=` gave it; without one, its index.
+        item: The item itself.
+        value: What the function returned; None if the item failed.
+        error: Why the item failed; None if it did not.
+        attempts: 1, and 1 more for each retry that was charged to the item. 429s are not.
+        elapsed: Seconds that its calls ran; time parked or queued is not counted.
+        usage: Tokens, summed over every answer that passed the transport.
+        requests: Each exchange that passed the transport, in the order in which they ended.
+    """
+
+    index: int
+    key: object
+    item: T
+    value: R | None
+    error: BaseException | None
+    attempts: int
+    elapsed: float
+    usage: Usage
+    requests: tuple[RequestRecord, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the item has a value."""
+        return self.error is None
+
+    def unwrap(self) -> R:
+        """The value.
+
+        Raises:
+            BaseException: The item's error, with the traceback it was raised with.
+        """
+        if self.error is not None:
+            raise self.error
+        return cast("R", self.value)
