@@ -16,7 +16,7 @@ class ThreadLLMError(Exception):
     """The root of this package's own errors."""
 
 
-class CallCancelled(ThreadLLMError):  # noqa: N818 - named as concurrent.futures names its own
+class CallCancelled(ThreadLLMError):
     """The dispatcher was told to stop while a call waited for its turn, a slot or a retry."""
 
 
