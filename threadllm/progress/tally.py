@@ -1,0 +1,77 @@
+"""The figures of a run, counted by every thread and read by whoever shows them."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Figure = Literal[
+    "ok", "failed", "retrying", "parked", "requests", "retries", "throttled",
+    "input_tokens", "output_tokens", "busy",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a run has come to at one moment.
+
+    Attributes:
+        ok: Items that have a value.
+        failed: Items that have an error.
+        retrying: Items that wait for another call, and hold no thread.
+        parked: Calls that wait inside, and hold no slot.
+        requests: Exchanges that passed the transport.
+        retries: Tries after a first one that were charged to their items.
+        throttled: 429s met.
+        input_tokens: Tokens in, as providers counted them.
+        output_tokens: Tokens out, as providers counted them.
+        busy: Seconds that calls ran, added up: what they would have taken one after another.
+    """
+
+    ok: int = 0
+    failed: int = 0
+    retrying: int = 0
+    parked: int = 0
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    busy: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Items that have ended, one way or the other."""
+        return self.ok + self.failed
+
+
+class Tally:
+    """Adds up a run's figures. Any thread may count."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._figures: dict[str, Any] = asdict(Totals())  # guarded by _lock
+
+    def count(self, figure: Figure, by: float = 1) -> None:
+        """Add to one figure."""
+        with self._lock:
+            self._figures[figure] += by
+
+    @contextmanager
+    def holding(self, figure: Figure) -> Iterator[None]:
+        """Count one more for as long as the block lasts."""
+        self.count(figure)
+        try:
+            yield
+        finally:
+            self.count(figure, -1)
+
+    def totals(self) -> Totals:
+        """All figures, of one moment."""
+        with self._lock:
+            return Totals(**self._figures)

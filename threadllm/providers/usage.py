@@ -1,0 +1,87 @@
+"""Tokens that providers say they counted, in whole bodies and in streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from threadllm.outcome import Usage
+from threadllm.providers.reply import parse_body
+
+# Each row: fields that add up to the tokens in, field of the tokens out.
+# OpenAI's chat and completions; OpenAI's responses and Anthropic; Ollama's own API.
+_FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("prompt_tokens",), "completion_tokens"),
+    (
+        ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
+        "output_tokens",
+    ),
+    (("prompt_eval_count",), "eval_count"),
+)
+# A body without one of these names no usage: it need not be parsed.
+_MARKS = (b'"usage"', b'"prompt_eval_count"', b'"eval_count"')
+# Where usage stands: at the top, in Anthropic's message_start, in OpenAI's response.completed.
+_PLACES = ("message", "response")
+_LONGEST_LINE = 1 << 20
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _read(fields: Mapping[str, object]) -> Usage:
+    for inputs, output in _FIELDS:
+        if inputs[0] in fields or output in fields:
+            return Usage(
+                sum(_count(fields.get(name)) for name in inputs), _count(fields.get(output))
+            )
+    return Usage()
+
+
+def usage_in(body: object) -> Usage:
+    """The usage that a parsed body names; zero where it names none."""
+    if not isinstance(body, Mapping):
+        return Usage()
+    places = [body, *(body.get(name) for name in _PLACES)]
+    for place in places:
+        if isinstance(place, Mapping):
+            fields = place.get("usage", place)
+            found = _read(fields) if isinstance(fields, Mapping) else Usage()
+            if found != Usage():
+                return found
+    return Usage()
+
+
+def usage_of(content: bytes) -> Usage:
+    """The usage that a whole body names; it is parsed only if it can name one."""
+    return usage_in(parse_body(content)) if any(mark in content for mark in _MARKS) else Usage()
+
+
+class StreamUsage:
+    """Reads usage out of a stream as it passes: server-sent events or a JSON object a line.
+
+    It keeps one line at a time. Later figures of a stream include the earlier ones, so of each
+    the largest counts. Not for several threads at once.
+    """
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in the next bytes of the body, cut anywhere."""
+        *lines, rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._read_line(line)
+        self._rest = rest if len(rest) <= _LONGEST_LINE else b""
+
+    def close(self) -> None:
+        """Take in a last line that has no end."""
+        self._read_line(self._rest)
+        self._rest = b""
+
+    def _read_line(self, line: bytes) -> None:
+        found = usage_of(line.removeprefix(b"data:"))
+        self.usage = Usage(
+            max(self.usage.input_tokens, found.input_tokens),
+            max(self.usage.output_tokens, found.output_tokens),
+        )

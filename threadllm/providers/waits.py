@@ -1,0 +1,82 @@
+"""How long a provider asks to wait: Retry-After in all its spellings.
+
+RFC 9110, 10.2.3 knows whole seconds and a date. Providers add fractions, `retry-after-ms`
+(OpenAI, Azure) and, in the body, `google.rpc.RetryInfo` (Gemini). What makes no sense is ignored.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadllm.providers.reply import Reply
+
+_DURATION = re.compile(r"([0-9.]{1,30})s")
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+
+
+def _milliseconds(reply: Reply, _now: float) -> float | None:
+    value = _number(reply.headers.get("retry-after-ms", ""))
+    return None if value is None else value / 1000
+
+
+def _seconds(reply: Reply, _now: float) -> float | None:
+    return _number(reply.headers.get("retry-after", ""))
+
+
+def _until_date(reply: Reply, now: float) -> float | None:
+    """A date is held against the server's own Date: this machine's clock may be wrong."""
+    until = _date(reply.headers.get("retry-after", ""))
+    if until is None:
+        return None
+    sent = _date(reply.headers.get("date", ""))
+    return max(0.0, until.timestamp() - (sent.timestamp() if sent else now))
+
+
+def _retry_info(reply: Reply, _now: float) -> float | None:
+    details = reply.error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, Mapping) and str(detail.get("@type", "")).endswith("RetryInfo"):
+            duration = _DURATION.fullmatch(str(detail.get("retryDelay", "")))
+            return _number(duration[1]) if duration else None
+    return None
+
+
+# In the order of the OpenAI and Anthropic SDKs; the body last.
+_SPELLINGS: tuple[Callable[[Reply, float], float | None], ...] = (
+    _milliseconds,
+    _seconds,
+    _until_date,
+    _retry_info,
+)
+
+
+def seconds_to_wait(reply: Reply, *, now: float) -> float | None:
+    """Seconds that the provider asks to wait; None if it says nothing usable.
+
+    Args:
+        reply: The answer that asks.
+        now: Seconds since 1970-01-01 UTC, for a date in an answer that has no Date of its own.
+    """
+    readings = (spelling(reply, now) for spelling in _SPELLINGS)
+    return next((seconds for seconds in readings if seconds is not None), None)

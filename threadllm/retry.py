@@ -1,0 +1,126 @@
+"""The retry policy: a value. What is tried again, how often, and after what wait.
+
+Waits are drawn from backoff's generators. The room knows no request and does not sleep: it says
+how long, and its callers wait.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+from threadllm.exceptions import OptionError
+from threadllm.providers import Reply, Verdict, is_transient, reply_of, verdict_on
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+Jitter = Literal["full", "random", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """What is tried again, and when. A changed policy is a new one: `dataclasses.replace`.
+
+    Attributes:
+        attempts: Tries in all, the first included. 429s use none up.
+        wait_initial: Seconds before the second try, before jitter.
+        wait_max: Seconds that a wait never exceeds, unless the provider asks for more.
+        wait_base: The factor from one wait to the next.
+        jitter: "full" draws from 0 to the wait (the AWS architecture blog's full jitter),
+            "random" adds up to a second, "none" waits exactly.
+        statuses: HTTP statuses that are tried again.
+        exceptions: Further errors, of the user's own, that are tried again; broken connections
+            and timeouts always are.
+        respect_retry_after: Whether the wait that a provider asks for is kept.
+        retry_after_max: Seconds; a provider that asks for more is taken to have asked for this.
+        give_up_after: Seconds after its first 429 at which a request is no longer tried again.
+
+    Raises:
+        OptionError: A value that cannot be meant, such as no attempts or a negative wait.
+    """
+
+    attempts: int = 8
+    wait_initial: float = 0.5
+    wait_max: float = 30.0
+    wait_base: float = 2.0
+    jitter: Jitter = "full"
+    statuses: Collection[int] = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+    exceptions: tuple[type[BaseException], ...] = ()
+    respect_retry_after: bool = True
+    retry_after_max: float = 300.0
+    give_up_after: float = 3600.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise OptionError(f"attempts={self.attempts}: at least 1, the first try, is needed")
+        for name in ("wait_initial", "wait_max", "retry_after_max", "give_up_after"):
+            seconds = getattr(self, name)
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise OptionError(f"{name}={seconds}: give a number of seconds, 0 or more")
+        if not (math.isfinite(self.wait_base) and self.wait_base >= 1):
+            raise OptionError(f"wait_base={self.wait_base}: give a factor of 1 or more")
+        if self.jitter not in get_args(Jitter):
+            raise OptionError(
+                f"jitter={self.jitter!r}: choose one of {', '.join(get_args(Jitter))}"
+            )
+
+    def waits(self) -> Iterator[float]:
+        """Seconds before the second try, the third, and so on without end; a new run each time."""
+        import backoff  # here, as it imports asyncio, which costs a sixth of `import requests`
+
+        steps = backoff.expo(self.wait_base, self.wait_initial, self.wait_max)
+        steps.send(None)  # primes it; what this gives differs between versions
+        shake = {"full": backoff.full_jitter, "random": backoff.random_jitter}.get(self.jitter)
+        return map(shake, steps) if shake else steps
+
+    def verdict_on_error(self, error: BaseException) -> tuple[Verdict, Reply | None]:
+        """The verdict on an error by its shape, and the answer it carries, if any."""
+        reply = reply_of(error)
+        if isinstance(error, self.exceptions):
+            return Verdict.RETRY, reply
+        if reply is not None:
+            return verdict_on(reply, self.statuses), reply
+        return (Verdict.RETRY if is_transient(error) else Verdict.FAIL), None
+
+
+class Attempts:
+    """How one request, or one call, stands with its policy. For one thread at a time.
+
+    Attributes:
+        retries: Tries after the first that were charged.
+        repeats: Tries after the first, charged or not.
+    """
+
+    def __init__(self, policy: Retry) -> None:
+        self.retries = 0
+        self.repeats = 0
+        self._policy = policy
+        self._waits = policy.waits()
+        self._pauses = replace(policy, jitter="none").waits()  # shared, so nothing to spread
+        self._patience_ends = math.inf  # until the first 429 sets it
+
+    def next_wait(self, verdict: Verdict, asked: float | None, now: float) -> float | None:
+        """Seconds to wait before the next try; None when there is none.
+
+        Args:
+            verdict: What the last try asks for.
+            asked: Seconds that the provider asks to wait, if it says.
+            now: Monotonic seconds.
+        """
+        if asked is not None:
+            respected = self._policy.respect_retry_after
+            asked = min(asked, self._policy.retry_after_max) if respected else None
+        if verdict is Verdict.PACE:
+            wait = next(self._pauses) if asked is None else asked
+            self._patience_ends = min(self._patience_ends, now + self._policy.give_up_after)
+            if now + wait > self._patience_ends:
+                return None
+        elif verdict is Verdict.RETRY and self.retries + 1 < self._policy.attempts:
+            wait = max(next(self._waits), asked or 0.0)
+            self.retries += 1
+        else:
+            return None
+        self.repeats += 1
+        return wait

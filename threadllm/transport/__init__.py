@@ -1,0 +1,10 @@
+"""The requests side: what happens to a request that is made within a call.
+
+The only rooms that import requests and urllib3. They find their call through `threadllm.call`
+and know no dispatcher.
+"""
+
+from threadllm.transport.patching import patched
+from threadllm.transport.session import session
+
+__all__ = ["patched", "session"]

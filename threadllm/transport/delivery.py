@@ -1,0 +1,165 @@
+"""One request of a call, with all its tries: where a request is retried, and by whom.
+
+What the transport can retry it retries here, inside the call, under a function that may swallow
+its errors. What it cannot send twice it reports as not its own, for the dispatcher to mend.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from requests.exceptions import HTTPError, RequestException, UnrewindableBodyError
+
+from threadllm.call import Failure
+from threadllm.exceptions import CallCancelled
+from threadllm.providers import (
+    ERRORS,
+    Reply,
+    Verdict,
+    parse_body,
+    seconds_to_wait,
+    usage_of,
+    verdict_on,
+)
+from threadllm.redaction import redact
+from threadllm.retry import Attempts
+from threadllm.transport.resending import address_of, can_resend, rewind
+from threadllm.transport.stream import follow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from requests import PreparedRequest, Response
+
+    from threadllm.call import Call
+
+_EXCERPT = 300  # characters of a provider's answer that an error quotes
+
+
+class _Try(NamedTuple):
+    """How one try ended, and what is to be made of it."""
+
+    sent: float
+    result: Response | RequestException
+    verdict: Verdict
+    asked: float | None = None  # seconds that the provider asks to wait
+
+
+class Delivery:
+    """Sends one request of a call, as often as the call's policy wants.
+
+    Attributes:
+        elapsed: Seconds from sending to the answer's headers, of the last try.
+    """
+
+    def __init__(
+        self, call: Call, send: Callable[[], Response], request: PreparedRequest, *, streamed: bool
+    ) -> None:
+        self.elapsed = 0.0
+        self._call = call
+        self._send = send
+        self._request = request
+        self._streamed = streamed
+        self._resendable = can_resend(request)
+        self._attempts = Attempts(call.terms.retry)
+        self._address = address_of(request.url or "")
+
+    def leave_retries_to_adapter(self) -> None:
+        """Charge no retry here: the adapter below has done its own."""
+        self._attempts = Attempts(replace(self._call.terms.retry, attempts=1))
+
+    def run(self) -> Response:
+        """The response of the last try.
+
+        Raises:
+            RequestException: The last try's error.
+            CallCancelled: The dispatcher was told to stop before the first try.
+        """
+        try:
+            last = self._try()
+        except CallCancelled as cancelled:
+            self._call.fail(self._address.url, Failure(cancelled, owned=True))
+            raise
+        while (wait := self._next_wait(last)) is not None:
+            try:
+                self._prepare_next(last.verdict, wait)
+                last = self._try()
+            except (CallCancelled, UnrewindableBodyError):
+                break  # no further try: the last one's end is the request's
+        return self._conclude(last)
+
+    def _try(self) -> _Try:
+        exchange = self._call.open(
+            str(self._request.method), *self._address, retry=self._attempts.repeats
+        )
+        try:
+            response = self._send()
+            self.elapsed = self._call.terms.now() - exchange.sent
+            exchange.status = response.status_code
+            if self._streamed and response.status_code not in self._call.terms.retry.statuses:
+                content = b""
+                follow(response, exchange)
+            else:
+                content = response.content
+                exchange.size, exchange.usage = len(content), usage_of(content)
+                exchange.finish()
+        except RequestException as error:
+            exchange.finish()
+            verdict, _ = self._call.terms.retry.verdict_on_error(error)
+            return _Try(exchange.sent, error, verdict)
+        except BaseException:
+            exchange.finish()
+            raise
+        return self._judge(exchange.sent, response, content)
+
+    def _judge(self, sent: float, response: Response, content: bytes) -> _Try:
+        if response.status_code not in ERRORS and b'"error"' not in content:
+            return _Try(sent, response, Verdict.OK)
+        terms = self._call.terms
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        reply = Reply(response.status_code, headers, parse_body(content))
+        asked = seconds_to_wait(reply, now=terms.sleeper.clock.time())
+        return _Try(sent, response, verdict_on(reply, terms.retry.statuses), asked)
+
+    def _next_wait(self, last: _Try) -> float | None:
+        """Seconds to the next try, or None; a 429 shuts the gate for everyone meanwhile."""
+        terms, paced = self._call.terms, last.verdict is Verdict.PACE
+        if paced:
+            terms.tally.count("throttled")
+        if not self._resendable:
+            return None
+        now = terms.now()
+        wait = self._attempts.next_wait(last.verdict, last.asked, now)
+        if paced and wait is not None:
+            gate = terms.quota.gate(self._address.origin)
+            gate.shut(now + wait, now=now, sent=last.sent, asked=last.asked is not None)
+        return wait
+
+    def _prepare_next(self, verdict: Verdict, wait: float) -> None:
+        """Wait out a retry; after a 429 the next try waits before the gate instead."""
+        if verdict is Verdict.RETRY:
+            moment = self._call.terms.now() + wait
+            self._call.park(lambda: moment)
+            self._call.charge_retry()
+        rewind(self._request)
+
+    def _conclude(self, last: _Try) -> Response:
+        url, result = self._address.url, last.result
+        if last.verdict is Verdict.OK:
+            self._call.succeed(url)
+        else:
+            error = result if isinstance(result, RequestException) else _status_error(result, url)
+            self._call.fail(url, Failure(error, owned=self._resendable))
+        if isinstance(result, RequestException):
+            raise result
+        return result
+
+
+def _status_error(response: Response, url: str) -> HTTPError:
+    """What `raise_for_status` would raise, without the query, with the provider's own words."""
+    text = f"{response.status_code} {response.reason} for url: {url}"
+    with suppress(RuntimeError):  # a streamed body, already being read elsewhere
+        text += f": {redact(response.text[:_EXCERPT])}" if response.text else ""
+    return HTTPError(text, response=response)
