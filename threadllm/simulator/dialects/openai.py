@@ -1,0 +1,250 @@
+"""OpenAI's dialect, which most providers speak.
+
+https://platform.openai.com/docs/api-reference
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+from hashlib import shake_256
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from threadllm.simulator.dialects.fields import (
+    conversation,
+    most_tokens,
+    need,
+    optional,
+    texts,
+)
+from threadllm.simulator.dialects.values import (
+    CREATED,
+    Answer,
+    Ask,
+    Dialect,
+    Endpoint,
+    Json,
+    Reply,
+    RequestError,
+    dumped,
+    streamed,
+    whole,
+)
+from threadllm.simulator.text import encoded, pieces, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from threadllm.simulator.limits import Level
+
+_SSE = "text/event-stream; charset=utf-8"
+_DIMENSIONS = 8  # of an embedding, where none are asked for
+_SECOND = 1000  # milliseconds
+_MINUTE = 60 * _SECOND
+_CODES = {401: "invalid_api_key", 402: "insufficient_quota", 429: "rate_limit_exceeded"}
+
+
+def _error(problem: RequestError) -> Json:
+    usual = (
+        "invalid_request_error"
+        if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        else "server_error"
+    )
+    kinds = {402: "insufficient_quota", 429: problem.about}
+    return {
+        "error": {
+            "message": problem.message,
+            "type": kinds.get(problem.status, usual),
+            "param": problem.param,
+            "code": _CODES.get(problem.status),
+        }
+    }
+
+
+def duration(seconds: float) -> str:
+    """Seconds as OpenAI writes them: 20ms, 1s, 6m0s, 2m59.56s, 1h2m3s."""
+    milliseconds = math.ceil(seconds * _SECOND - 1e-6)
+    if milliseconds < _SECOND:
+        return f"{milliseconds}ms"
+    minutes, milliseconds = divmod(milliseconds, _MINUTE)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{shown}{milliseconds / _SECOND:g}s"
+
+
+def _levels(levels: Mapping[str, Level], _now: float) -> dict[str, str]:
+    headers = {}
+    for name, level in levels.items():
+        headers[f"x-ratelimit-limit-{name}"] = str(level.limit)
+        headers[f"x-ratelimit-remaining-{name}"] = str(level.remaining)
+        headers[f"x-ratelimit-reset-{name}"] = duration(level.reset)
+    return headers
+
+
+def _wait(seconds: float) -> dict[str, str]:
+    milliseconds = math.ceil(seconds * _SECOND)
+    return {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(milliseconds)}
+
+
+OPENAI = Dialect("openai", _error, levels=_levels, wait=_wait, request_id="x-request-id")
+
+
+def _usage(ask: Ask) -> Json:
+    return {
+        "prompt_tokens": ask.input_tokens,
+        "completion_tokens": ask.output_tokens,
+        "total_tokens": ask.input_tokens + ask.output_tokens,
+    }
+
+
+def _finish(answer: Answer) -> str:
+    return "length" if answer.cut else "stop"
+
+
+def _event(value: object) -> bytes:
+    return b"data: " + dumped(value) + b"\n\n"
+
+
+def _read_chat(body: Json) -> Ask:
+    prompt, text = conversation(body)
+    most = most_tokens(body, "max_completion_tokens", "max_tokens")
+    return Ask(
+        need(body, "model", str),
+        prompt,
+        text,
+        (Answer.to(prompt, most),),
+        stream=optional(body, "stream", bool) or False,
+        body=body,
+    )
+
+
+def _read_completion(body: Json) -> Ask:
+    prompts = texts(body, "prompt")
+    most = most_tokens(body, "max_tokens")
+    return Ask(
+        need(body, "model", str),
+        prompts[-1],
+        "\n".join(prompts),
+        tuple(Answer.to(prompt, most) for prompt in prompts),
+        stream=optional(body, "stream", bool) or False,
+        body=body,
+    )
+
+
+def _frame(ask: Ask, kind: str, choices: list[Json], **more: object) -> Json:
+    return {
+        "id": f"{kind.replace('.', '')}-{ask.digest}",
+        "object": kind,
+        "created": CREATED,
+        "model": ask.model,
+        "choices": choices,
+        **more,
+    }
+
+
+def _stream(ask: Ask, kind: str, opening: list[Json], steps: list[Json], end: list[Json]) -> Reply:
+    options = optional(ask.body, "stream_options", dict) or {}
+    wanted = bool(options.get("include_usage"))
+    blank: Json = {"usage": None} if wanted else {}
+    last = [_event(_frame(ask, kind, [], usage=_usage(ask)))] if wanted else []
+    return streamed(
+        _SSE,
+        b"".join(_event(_frame(ask, kind, [choice], **blank)) for choice in opening),
+        (_event(_frame(ask, kind, [choice], **blank)) for choice in steps),
+        b"".join(
+            [
+                *(_event(_frame(ask, kind, [choice], **blank)) for choice in end),
+                *last,
+                b"data: [DONE]\n\n",
+            ]
+        ),
+    )
+
+
+def _delta(delta: Json, finish: str | None = None) -> Json:
+    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+
+
+def _reply_chat(ask: Ask) -> Reply:
+    answer = ask.answers[0]
+    if ask.stream:
+        return _stream(
+            ask,
+            "chat.completion.chunk",
+            [_delta({"role": "assistant", "content": ""})],
+            [_delta({"content": piece}) for piece in pieces(answer.text)],
+            [_delta({}, _finish(answer))],
+        )
+    message = {"role": "assistant", "content": answer.text, "refusal": None}
+    choice: Json = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": _finish(answer),
+    }
+    return whole(_frame(ask, "chat.completion", [choice], usage=_usage(ask)), ask)
+
+
+def _choice(index: int, text: str, finish: str | None = None) -> Json:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
+
+
+def _reply_completion(ask: Ask) -> Reply:
+    answers = list(enumerate(ask.answers))
+    if ask.stream:
+        return _stream(
+            ask,
+            "text_completion",
+            [],
+            [_choice(index, piece) for index, one in answers for piece in pieces(one.text)],
+            [_choice(index, "", _finish(one)) for index, one in answers],
+        )
+    choices = [_choice(index, one.text, _finish(one)) for index, one in answers]
+    return whole(_frame(ask, "text_completion", choices, usage=_usage(ask)), ask)
+
+
+def _read_embeddings(body: Json) -> Ask:
+    inputs = texts(body, "input")
+    if (optional(body, "dimensions", int) or 1) < 1:
+        raise RequestError(400, "Invalid 'dimensions': expected at least 1.", "dimensions")
+    return Ask(need(body, "model", str), inputs[-1], "\n".join(inputs), body=body)
+
+
+def _vector(text: str, dimensions: int) -> list[float]:
+    raw = [byte / 127.5 - 1 for byte in shake_256(encoded(text)).digest(dimensions)]
+    length = math.hypot(*raw)
+    return [figure / length for figure in raw]
+
+
+def _reply_embeddings(ask: Ask) -> Reply:
+    dimensions = optional(ask.body, "dimensions", int) or _DIMENSIONS
+    vectors = [_vector(text, dimensions) for text in texts(ask.body, "input")]
+    packed = ask.body.get("encoding_format") == "base64"
+    data = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": base64.b64encode(struct.pack(f"<{dimensions}f", *vector)).decode()
+            if packed
+            else vector,
+        }
+        for index, vector in enumerate(vectors)
+    ]
+    count = tokens(ask.text)
+    usage = {"prompt_tokens": count, "total_tokens": count}
+    return whole({"object": "list", "data": data, "model": ask.model, "usage": usage}, ask)
+
+
+def _reply_models(ask: Ask) -> Reply:
+    row = {"id": "simulated", "object": "model", "created": CREATED, "owned_by": "threadllm"}
+    return whole({"object": "list", "data": [row]}, ask)
+
+
+ENDPOINTS: Mapping[str, Endpoint] = {
+    "/v1/chat/completions": Endpoint("POST", OPENAI, _read_chat, _reply_chat),
+    "/v1/completions": Endpoint("POST", OPENAI, _read_completion, _reply_completion),
+    "/v1/embeddings": Endpoint("POST", OPENAI, _read_embeddings, _reply_embeddings),
+    "/v1/models": Endpoint("GET", OPENAI, lambda _: Ask("", "", ""), _reply_models, paid=False),
+}

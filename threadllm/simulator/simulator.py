@@ -1,0 +1,190 @@
+"""The simulator's face: a provider, and the server, the loop and the thread that run it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
+
+from aiohttp import web
+
+from threadllm.exceptions import OptionError
+from threadllm.simulator.checks import above_zero
+from threadllm.simulator.latency import Latency
+from threadllm.simulator.limits import Limits
+from threadllm.simulator.provider import Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from types import FrameType
+
+    from typing_extensions import Self
+
+    from threadllm.simulator.counts import Counts
+    from threadllm.simulator.faults import Fault, ScriptLike
+
+_AT_ONCE = Latency()
+_UNLIMITED = Limits()
+_HOST = "127.0.0.1"
+_BACKLOG = 4096  # connections that may wait to be accepted
+_GRACE = 0.05  # seconds that what is in flight has when the server stops
+
+T = TypeVar("T")
+
+
+class Simulator:
+    """An LLM provider on 127.0.0.1, in a thread of its own while a `with` block lasts.
+
+    It speaks the dialects of OpenAI (`/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`,
+    `/v1/models`), Anthropic (`/v1/messages`) and Ollama (`/api/chat`, `/api/generate`), and is a
+    search host besides (`/search?q=`). The same prompt always gets the same answer: `answer_to`
+    tells which.
+
+    Args:
+        latency: How long answers take.
+        limits: What each key may do.
+        faults: What goes wrong, by rate. With the same seed the n-th request for a prompt
+            always has the same luck, in whatever order requests arrive.
+        script: What the first requests get, one fault each, all paths together; or, by prompt,
+            what the first requests with that prompt get. It goes before limits and faults.
+            After its end the usual rules hold.
+        port: The port; 0 for any that is free.
+        seed: What faults and latency are drawn from.
+        api_keys: The keys that are accepted; None for any, and for none at all.
+        keep_alive: Seconds after which an idle connection is closed.
+
+    Attributes:
+        port: The port; from the start on the one that was found.
+
+    Raises:
+        OptionError: An option cannot be used; on entering, the port cannot.
+    """
+
+    def __init__(
+        self,
+        *,
+        latency: Latency = _AT_ONCE,
+        limits: Limits = _UNLIMITED,
+        faults: Sequence[Fault] = (),
+        script: ScriptLike = (),
+        port: int = 0,
+        seed: int = 0,
+        api_keys: Collection[str] | None = None,
+        keep_alive: float = 75.0,
+    ) -> None:
+        if not 0 <= port < 2**16:
+            raise OptionError(f"port={port!r}: give one from 1 to 65535, or 0 for any that is free")
+        above_zero(keep_alive=keep_alive)
+        self.port = port
+        self._keep_alive = keep_alive
+        self._provider = Provider(latency, limits, faults, script, seed, api_keys)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._ident = 0
+        self._thread = threading.Thread()
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port: the base URL of Anthropic's and Ollama's clients."""
+        return f"http://{_HOST}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of OpenAI's clients."""
+        return f"{self.url}/v1"
+
+    def counts(self) -> Counts:
+        """What was served since the start or the last reset."""
+        return self._in_loop(self._provider.counts)
+
+    def script(self, script: ScriptLike) -> None:
+        """Put another script in place of what is left of the last."""
+        self._in_loop(lambda: self._provider.script(script))
+
+    def reset(self) -> None:
+        """Forget the counts and the script. What is in flight is counted no more."""
+        self._in_loop(self._provider.reset)
+
+    def run(self, ready: Callable[[Simulator], None] | None = None) -> None:
+        """Serve in this thread, the main one, until SIGINT or SIGTERM; then end quietly.
+
+        Args:
+            ready: Called once connections are accepted.
+
+        Raises:
+            OptionError: The port cannot be used.
+        """
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            self._stop()
+
+        before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            asyncio.run(self._serve(lambda: ready(self) if ready else None))
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    def __enter__(self) -> Self:
+        started: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._run_in_thread, args=(started,), name="threadllm-simulator", daemon=True
+        )
+        self._thread.start()
+        if error := started.exception():
+            self._thread.join()
+            raise error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._thread.join()
+
+    def _run_in_thread(self, started: Future[None]) -> None:
+        try:
+            asyncio.run(self._serve(lambda: started.set_result(None)))
+        except OptionError as error:
+            started.set_exception(error)
+
+    async def _serve(self, listening: Callable[[], None]) -> None:
+        self._stopping = asyncio.Event()
+        server = web.Server(
+            self._provider.handle,
+            handler_cancellation=True,  # a client that leaves ends its request
+            access_log=None,
+            keepalive_timeout=self._keep_alive,
+        )
+        runner = web.ServerRunner(server, shutdown_timeout=_GRACE)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            self._ident, self._loop = threading.get_ident(), asyncio.get_running_loop()
+            listening()
+            await self._stopping.wait()
+        finally:
+            self._loop = None
+            await runner.cleanup()
+
+    async def _listen(self, runner: web.ServerRunner) -> None:
+        try:
+            await web.TCPSite(runner, _HOST, self.port, backlog=_BACKLOG).start()
+        except OSError as error:
+            reason = error.strerror or error
+            raise OptionError(f"port={self.port}: cannot listen on it: {reason}") from error
+        self.port = runner.addresses[0][1]
+
+    def _stop(self) -> None:
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def _in_loop(self, act: Callable[[], T]) -> T:
+        """Do it between two steps of the event loop, where the counts are whole."""
+        if self._loop is None or threading.get_ident() == self._ident:
+            return act()
+
+        async def step() -> T:
+            return act()
+
+        return asyncio.run_coroutine_threadsafe(step(), self._loop).result()

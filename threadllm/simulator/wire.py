@@ -1,0 +1,172 @@
+"""Sending: a reply as it should be, and every way in which it should not.
+
+The room knows sockets and the event loop; it must not know why a reply is sent so. A sender
+that returns has sent all of its reply. One that has broken the connection goes on as if it had
+not, so all of them end in the same `ConnectionError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from aiohttp import web
+
+from threadllm.simulator.latency import AT_ONCE, Pace
+
+if TYPE_CHECKING:
+    from threadllm.simulator.dialects.values import Reply
+    from threadllm.simulator.faults import Kind
+
+_LINGER = struct.pack("ii", 1, 0)  # on, for 0 seconds: closing sends RST
+_ENDLESS = b"HTTP/1.1 200 OK\r\nx-drip: "
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A reply on its way.
+
+    Attributes:
+        request: What it answers.
+        reply: What is sent.
+        headers: Its headers, names in lower case.
+        pace: When.
+        interval: Seconds between the bytes of a drip, and before a reset in mid-body.
+    """
+
+    request: web.BaseRequest
+    reply: Reply
+    headers: Mapping[str, str]
+    pace: Pace = AT_ONCE
+    interval: float = 0.0
+
+    async def begin(self, length: int | None) -> web.StreamResponse:
+        """Send the headers; a length of None is left open."""
+        response = web.StreamResponse(status=self.reply.status, headers=self.headers)
+        response.content_length = length
+        await response.prepare(self.request)
+        return response
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The connection.
+
+        Raises:
+            ConnectionError: The client has left.
+        """
+        if (transport := self.request.transport) is None:
+            raise ConnectionError("the client has left")
+        return transport
+
+
+Sender: TypeAlias = Callable[[Delivery], Awaitable[web.StreamResponse]]
+
+
+async def send(delivery: Delivery) -> web.StreamResponse:
+    """The reply as it should be: whole, or a token at a time."""
+    return await (_stream if delivery.reply.pieces else _whole)(delivery)
+
+
+async def _whole(delivery: Delivery) -> web.StreamResponse:
+    reply = delivery.reply
+    if seconds := delivery.pace.total(reply.tokens):
+        await asyncio.sleep(seconds)
+    response = web.Response(body=reply.tail, status=reply.status, headers=delivery.headers)
+    await response.prepare(delivery.request)
+    await response.write_eof()
+    return response
+
+
+async def _stream(delivery: Delivery) -> web.StreamResponse:
+    reply, pace = delivery.reply, delivery.pace
+    loop = asyncio.get_running_loop()
+    start = loop.time() + pace.first
+    await asyncio.sleep(pace.first)
+    response = await delivery.begin(None)
+    if not pace.token:
+        await response.write_eof(reply.body)
+        return response
+    await response.write(reply.head)
+    for count, piece in enumerate(reply.pieces, 1):
+        await response.write(piece)
+        await asyncio.sleep(start + count * pace.token - loop.time())
+    await response.write_eof(reply.tail)
+    return response
+
+
+async def _hang(_delivery: Delivery) -> web.StreamResponse:
+    """Nothing, until the client leaves or the server stops: either cancels this."""
+    forever: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
+    return await forever
+
+
+async def _header_drip(delivery: Delivery) -> web.StreamResponse:
+    transport = delivery.transport
+    transport.write(_ENDLESS)
+    while True:
+        transport.write(b".")
+        await asyncio.sleep(delivery.interval)
+
+
+async def _body_drip(delivery: Delivery) -> web.StreamResponse:
+    body = delivery.reply.body
+    response = await delivery.begin(len(body))
+    for place in range(len(body) - 1):
+        await response.write(body[place : place + 1])
+        await asyncio.sleep(delivery.interval)
+    await response.write_eof(body[-1:])
+    return response
+
+
+async def _reset(delivery: Delivery) -> web.StreamResponse:
+    _abort(delivery.transport)
+    return await _whole(delivery)
+
+
+async def _reset_body(delivery: Delivery) -> web.StreamResponse:
+    return await _break(delivery, _abort)
+
+
+async def _short_body(delivery: Delivery) -> web.StreamResponse:
+    return await _break(delivery, _close)
+
+
+async def _break(
+    delivery: Delivery, end: Callable[[asyncio.Transport], None]
+) -> web.StreamResponse:
+    body = delivery.reply.body
+    half = len(body) // 2
+    response = await delivery.begin(len(body))
+    await response.write(body[:half])
+    await asyncio.sleep(delivery.interval)  # what was written goes out before a reset drops it
+    end(delivery.transport)
+    await response.write(body[half:])
+    return response
+
+
+def _close(transport: asyncio.Transport) -> None:
+    transport.close()
+
+
+def _abort(transport: asyncio.Transport) -> None:
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+    transport.abort()
+
+
+SENDERS: Mapping[Kind, Sender] = {
+    "status": send,
+    "hang": _hang,
+    "header_drip": _header_drip,
+    "body_drip": _body_drip,
+    "reset": _reset,
+    "reset_body": _reset_body,
+    "short_body": _short_body,
+    "html": send,
+    "error_200": send,
+    "ok": send,
+}
