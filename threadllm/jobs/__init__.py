@@ -3,7 +3,23 @@
 The rooms here know neither HTTP nor threads nor the command line.
 """
 
+from threadllm.jobs.batch import BatchRequest, join, parse, read_requests
 from threadllm.jobs.job import Identity, Job, Refused
 from threadllm.jobs.reading import Unpack, read
+from threadllm.jobs.records import call_line, result_line
+from threadllm.jobs.writing import Writer
 
-__all__ = ["Identity", "Job", "Refused", "Unpack", "read"]
+__all__ = [
+    "BatchRequest",
+    "Identity",
+    "Job",
+    "Refused",
+    "Unpack",
+    "Writer",
+    "call_line",
+    "join",
+    "parse",
+    "read",
+    "read_requests",
+    "result_line",
+]
