@@ -1,3 +1,27 @@
 """threadllm: synchronous functions that call LLMs, run concurrently, as they are."""
 
+from threadllm.dispatcher import Concurrent, Dispatcher, concurrent, map
+from threadllm.exceptions import CallCancelled, InputError, OptionError, ThreadLLMError
+from threadllm.outcome import Outcome, RequestRecord, Usage
+from threadllm.quota import Quota
+from threadllm.retry import Retry
+from threadllm.transport import session
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "CallCancelled",
+    "Concurrent",
+    "Dispatcher",
+    "InputError",
+    "OptionError",
+    "Outcome",
+    "Quota",
+    "RequestRecord",
+    "Retry",
+    "ThreadLLMError",
+    "Usage",
+    "concurrent",
+    "map",
+    "session",
+]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 current: ContextVar[Call | None] = ContextVar("threadllm_call", default=None)
 
+_STOPPED = "the dispatcher was told to stop while this call waited"
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -127,6 +129,9 @@ class Call:
             CallCancelled: The dispatcher was told to stop meanwhile.
         """
         self._slot_in_hand = self._admitted(self.terms.quota.gate(""))
+        if self.terms.sleeper.awake:
+            self._return_slot_in_hand()
+            raise CallCancelled(_STOPPED)
         self._began = self.terms.now()
 
     def end(self) -> None:
@@ -166,8 +171,13 @@ class Call:
 
     @property
     def failure(self) -> Failure | None:
-        """The last request that failed for good, unless one to the same URL succeeded later."""
-        return next(reversed(self._failures.values()), None)
+        """A request that failed for good, none to its URL having succeeded later.
+
+        Of several, one that the transport owns, else the last.
+        """
+        failures = [*self._failures.values()]
+        owned = [failure for failure in failures if failure.owned]
+        return next(reversed(owned or failures), None)
 
     # For the transport.
 
@@ -267,4 +277,4 @@ class Call:
         with self.terms.tally.holding("parked"):
             reached = self.terms.sleeper.sleep_until(moment)
         if not reached:
-            raise CallCancelled("the dispatcher was told to stop while this call was parked")
+            raise CallCancelled(_STOPPED)

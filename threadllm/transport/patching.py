@@ -55,7 +55,7 @@ class _Patch:
 
     def _uninstall(self) -> None:
         if vars(requests.Session)["get_adapter"] is self._ours["get_adapter"]:
-            requests.Session.get_adapter = self._underneath
+            self._set("get_adapter", self._underneath)
         if vars(requests.Session)["cookies"] is self._ours["cookies"]:
             delattr(requests.Session, "cookies")
 

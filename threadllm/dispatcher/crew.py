@@ -1,0 +1,115 @@
+"""What a worker does with a task: when its call begins, whether it is tried again, how it ends."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from threadllm.call import Call
+from threadllm.exceptions import CallCancelled
+from threadllm.providers import Verdict, seconds_to_wait
+from threadllm.transport import patched
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from threadllm.call import Terms
+    from threadllm.dispatcher.task import Task
+
+
+class Crew:
+    """Runs tasks as calls, by the terms of one dispatcher."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+
+    def surroundings(self) -> AbstractContextManager[None]:
+        """What is in place while a thread runs tasks."""
+        return patched() if self._terms.patched else nullcontext()
+
+    def run(self, task: Task[Any]) -> float | None:
+        """Run a task once.
+
+        Returns:
+            The monotonic time at which it is to be run again; None when it has ended.
+        """
+        self._no_longer_waits(task)
+        call = Call(self._terms)
+        try:
+            call.begin()
+        except CallCancelled:
+            self.drop(task)
+            return None
+        if not task.start():
+            call.end()
+            return None
+        return self._execute(task, call)
+
+    def drop(self, task: Task[Any]) -> None:
+        """End a task that will not be run: with the error it was put off for, or cancelled."""
+        self._no_longer_waits(task)
+        if task.last_error is None:
+            task.cancel()
+        else:
+            self.fail(task, task.last_error)
+
+    def fail(self, task: Task[Any], error: BaseException) -> None:
+        """End a task with an error, unless it has been cancelled."""
+        if task.start():
+            self._terms.tally.count("failed")
+            task.future.set_exception(error)
+
+    def _execute(self, task: Task[Any], call: Call) -> float | None:
+        value, error = None, None
+        try:
+            value = task.run(call)
+        except BaseException as raised:
+            error = raised  # whatever it is, it is the item's: the thread lives on
+        call.end()
+        task.add(call)
+        failure = call.failure
+        if error is None and failure is not None:
+            error = failure.error  # the function swallowed it
+        try:
+            if error is None:
+                self._terms.tally.count("ok")
+                task.future.set_result(value)
+                return None
+            due = None if failure is not None and failure.owned else self._due(task, call, error)
+            if due is None:
+                self.fail(task, error)
+            else:
+                self._put_off(task, error)
+            return due
+        finally:
+            del error, failure, task  # an error holds its frames: let them hold it no longer
+
+    def _due(self, task: Task[Any], call: Call, error: BaseException) -> float | None:
+        """When to run the call again, for an error that the transport does not own."""
+        terms = self._terms
+        if terms.sleeper.awake or not isinstance(error, Exception):
+            return None
+        verdict, reply = terms.retry.verdict_on_error(error)
+        asked = seconds_to_wait(reply, now=terms.sleeper.clock.time()) if reply else None
+        now = terms.now()
+        wait = task.attempts.next_wait(verdict, asked, now)
+        if verdict is Verdict.PACE:
+            terms.tally.count("throttled")
+        if wait is None:
+            return None
+        if verdict is Verdict.PACE:  # of what origin is not known: all calls wait before they begin
+            gate = terms.quota.gate("")
+            gate.shut(now + wait, now=now, sent=call.began, asked=asked is not None)
+        else:
+            terms.tally.count("retries")
+        return now + wait
+
+    def _put_off(self, task: Task[Any], error: BaseException) -> None:
+        task.last_error = error
+        task.waits = True
+        self._terms.tally.count("retrying")
+
+    def _no_longer_waits(self, task: Task[Any]) -> None:
+        if task.waits:
+            task.waits = False
+            self._terms.tally.count("retrying", -1)

@@ -1,0 +1,249 @@
+"""The dispatcher: an Executor around a ThreadPoolExecutor, for calls that need slots and retries.
+
+It knows no HTTP. What happens to a request within a call is the transport's matter; what happens
+to a call as a whole is decided here: when it begins, whether it is tried again, how it ends.
+"""
+
+from __future__ import annotations
+
+import weakref
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from threadllm.call import Terms
+from threadllm.clock import SYSTEM, Sleeper
+from threadllm.dispatcher.crew import Crew
+from threadllm.dispatcher.feed import Feed
+from threadllm.dispatcher.options import (
+    binder,
+    checked_timeout,
+    checked_window,
+    checked_workers,
+)
+from threadllm.dispatcher.outcomes import AsFinished, InOrder, read
+from threadllm.dispatcher.results import Results
+from threadllm.dispatcher.task import Task
+from threadllm.dispatcher.workers import Workers
+from threadllm.exceptions import OptionError
+from threadllm.progress import Painter, Tally, Totals, display
+from threadllm.quota import Quota
+from threadllm.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sized
+    from concurrent.futures import Future
+    from types import TracebackType
+
+    from threadllm.clock import Clock
+    from threadllm.dispatcher.options import Timeout, Unpack
+    from threadllm.outcome import Outcome
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Dispatcher(Executor):
+    """Runs synchronous calls in threads: a drop-in for `concurrent.futures.ThreadPoolExecutor`.
+
+    Args:
+        max_workers: Threads: how many calls may be in progress. 32 by default.
+        thread_name_prefix: As ThreadPoolExecutor.
+        initializer: As ThreadPoolExecutor.
+        initargs: As ThreadPoolExecutor.
+        concurrency: Slots: how many requests may be in flight. `max_workers` by default.
+        quota: Slots shared with other dispatchers, in place of `concurrency`.
+        retry: What is tried again, and when.
+        request_timeout: Seconds for requests that set no timeout of their own: one figure, or one
+            to connect and one to wait for bytes.
+        progress: True for a bar, or a plain line every 10 s off a terminal; a callable that makes
+            a bar as `tqdm.tqdm` does.
+        patch_requests: Whether requests of the function's own sessions are given slots, retries
+            and the thread's connections; if not, only `threadllm.session()` is.
+        clock: Where the time comes from; tests may bring their own.
+
+    Raises:
+        OptionError: An option that cannot be meant. It is a ValueError.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        concurrency: int | None = None,
+        quota: Quota | None = None,
+        retry: Retry | None = None,
+        request_timeout: Timeout = (10.0, 600.0),
+        progress: bool | Callable[..., Any] = False,
+        patch_requests: bool = True,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        if quota is not None and concurrency is not None:
+            raise OptionError("concurrency and quota: give one; a quota has its own concurrency")
+        workers = checked_workers(max_workers)
+        self._max_workers = workers
+        self._tally = Tally()
+        self._terms = Terms(
+            quota=quota or Quota(workers if concurrency is None else concurrency),
+            retry=retry or Retry(),
+            timeout=checked_timeout(request_timeout),
+            sleeper=Sleeper(clock),
+            tally=self._tally,
+            patched=patch_requests,
+        )
+        self._pool = ThreadPoolExecutor(
+            workers, thread_name_prefix or "threadllm", initializer, initargs
+        )
+        painter = (
+            Painter(self._tally, partial(display, progress, clock), clock) if progress else None
+        )
+        self._painter = painter
+        finished = painter.close if painter else _nothing
+        self._crew = Crew(self._terms)
+        self._workers = Workers(self._pool, workers, self._crew, clock, finished)
+        self._unread: set[Results[Any]] = set()  # runs of map whose input is not all submitted
+        weakref.finalize(self, finished)
+
+    @property
+    def quota(self) -> Quota:
+        """What lends this dispatcher its slots."""
+        return self._terms.quota
+
+    @property
+    def totals(self) -> Totals:
+        """What this dispatcher has come to so far."""
+        return self._tally.totals()
+
+    def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
+        """Schedule `fn(*args, **kwargs)`, as `Executor.submit` does.
+
+        Raises:
+            RuntimeError: After shutdown.
+        """
+        self._expect(1)
+        return self._add(partial(fn, *args, **kwargs)).future
+
+    def map(
+        self,
+        fn: Callable[..., R],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+        unpack: Unpack | None = None,
+    ) -> Iterator[R]:
+        """The values of `fn` for each item, in input order, as `Executor.map` gives them.
+
+        It begins at once. No more than `buffersize` items, twice `max_workers` by default, are
+        pulled and not yet handed back; what is left unread is submitted by `shutdown`.
+
+        Args:
+            fn: The function.
+            iterables: One or more inputs, of any length; the shortest ends it.
+            timeout: Seconds from now in which a value must come.
+            chunksize: Without effect, as with threads.
+            buffersize: The window, in items.
+            unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
+
+        Raises:
+            TimeoutError: From the iterator, when a value is late.
+            BaseException: From the iterator, the error of the first item that failed.
+        """
+        if len(iterables) == 1:
+            items, bind = iterables[0], binder(fn, unpack)
+        elif unpack is None:
+            items, bind = zip(*iterables, strict=False), binder(fn, "args")
+        else:
+            raise OptionError(
+                f"unpack={unpack!r}: it takes one iterable, of what is to be unpacked"
+            )
+        window = checked_window(buffersize, self._max_workers)
+        self._expect(_length(*iterables))
+        feed = Feed(items, lambda item: self._add(bind(item)), window)
+        results = Results(feed, self._terms.sleeper.clock, timeout)
+        if not feed.ended:
+            self._unread.add(results)
+        return results.read(done=self._unread.discard)
+
+    def outcomes(
+        self,
+        fn: Callable[..., R],
+        items: Iterable[T],
+        *,
+        ordered: bool = False,
+        key: Callable[[T], object] | None = None,
+        buffersize: int | None = None,
+        unpack: Unpack | None = None,
+    ) -> Iterator[Outcome[T, R]]:
+        """What became of each item, lazily: as they finish, or in input order.
+
+        An item that fails is an outcome like any other. What the input itself raises is raised
+        after the outcomes of all that it gave before.
+
+        Args:
+            fn: The function.
+            items: The input; may be endless.
+            ordered: Whether outcomes come in input order.
+            key: Names an item; without it, its index does.
+            buffersize: How many items may be pulled and not yet handed back; twice `max_workers`
+                by default.
+            unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
+        """
+        bind = binder(fn, unpack)
+        window = checked_window(buffersize, self._max_workers)
+        self._expect(_length(items))
+        feed = Feed(items, lambda item: self._add(bind(item)), window, key)
+        return read(feed, InOrder() if ordered else AsFinished())
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more, as `Executor.shutdown`.
+
+        With `cancel_futures` what has not begun is cancelled, calls that are parked end with the
+        error they were parked for, and those in flight are finished.
+        """
+        if cancel_futures:
+            self._terms.sleeper.wake()
+        else:
+            for results in [*self._unread]:
+                results.submit_rest()
+        self._unread.clear()
+        self._workers.close()
+        if cancel_futures:
+            for task in self._workers.drain():
+                self._crew.drop(task)
+        self._pool.shutdown(wait=wait)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Shut down; after Ctrl-C and its like, without beginning what has not begun."""
+        if error is not None:
+            self._unread.clear()
+        self.shutdown(cancel_futures=not (error is None or isinstance(error, Exception)))
+
+    def _add(self, run: Callable[[], R]) -> Task[R]:
+        task = Task(run, self._terms)
+        self._workers.add(task)
+        return task
+
+    def _expect(self, items: int | None) -> None:
+        if self._painter is not None:
+            self._painter.expect(items)
+
+
+def _length(*iterables: Iterable[Any]) -> int | None:
+    """How many items there will be, if all the inputs know."""
+    try:
+        return min((len(items) for items in cast("tuple[Sized, ...]", iterables)), default=0)
+    except TypeError:
+        return None
+
+
+def _nothing() -> None:
+    """What there is to do at the end without a bar."""

@@ -1,0 +1,84 @@
+"""The options of a dispatcher, checked before anything starts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
+
+from threadllm.exceptions import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from threadllm.quota import Quota
+    from threadllm.retry import Retry
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Unpack = Literal["args", "kwargs"]
+Timeout = float | tuple[float, float]
+
+DEFAULT_WORKERS = 32
+_MOST_WORKERS = 10_000
+
+
+class Options(TypedDict, total=False):
+    """The arguments of `Dispatcher`, for what makes one on the way."""
+
+    max_workers: int | None
+    thread_name_prefix: str
+    initializer: Callable[..., object] | None
+    initargs: tuple[Any, ...]
+    concurrency: int | None
+    quota: Quota | None
+    retry: Retry
+    request_timeout: Timeout
+    progress: bool | Callable[..., Any]
+    patch_requests: bool
+
+
+def checked_workers(max_workers: int | None) -> int:
+    """How many threads; a default where none is given."""
+    if max_workers is None:
+        return DEFAULT_WORKERS
+    if max_workers < 1:
+        raise OptionError(f"max_workers={max_workers}: at least one thread is needed")
+    if max_workers > _MOST_WORKERS:
+        raise OptionError(
+            f"max_workers={max_workers}: more than {_MOST_WORKERS} threads of one process gain "
+            "nothing, as they share one interpreter lock, and cost some 50 kB of memory each"
+        )
+    return max_workers
+
+
+def checked_timeout(timeout: Timeout) -> tuple[float, float]:
+    """Seconds to connect and seconds to wait for bytes."""
+    connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    for seconds in (connect, read):
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise OptionError(f"request_timeout={timeout}: give seconds, more than 0")
+    return connect, read
+
+
+def checked_window(buffersize: int | None, max_workers: int) -> int:
+    """How many items may be pulled ahead: twice the workers where nothing else is said."""
+    if buffersize is None:
+        return 2 * max_workers
+    if buffersize < 1:
+        raise OptionError(f"buffersize={buffersize}: at least one item must be pulled")
+    return buffersize
+
+
+def binder(fn: Callable[..., R], unpack: Unpack | None) -> Callable[[Any], Callable[[], R]]:
+    """How an item becomes a call of the function.
+
+    An item that does not fit, such as a text with `unpack="kwargs"`, fails by itself, when called.
+    """
+    if unpack is None:
+        return lambda item: lambda: fn(item)
+    if unpack not in get_args(Unpack):
+        raise OptionError(f"unpack={unpack!r}: choose 'args' or 'kwargs', or leave it out")
+    if unpack == "args":
+        return lambda item: lambda: fn(*item)
+    return lambda item: lambda: fn(**item)

@@ -1,0 +1,118 @@
+"""The one-liner and the decorator: a dispatcher for one run, made and shut down on the way."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+from threadllm.dispatcher.dispatcher import Dispatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+
+    from typing_extensions import Unpack
+
+    from threadllm.dispatcher import options
+    from threadllm.outcome import Outcome
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+T = TypeVar("T")
+
+
+def map(
+    fn: Callable[..., R],
+    items: Iterable[Any],
+    *,
+    unpack: options.Unpack | None = None,
+    **settings: Unpack[options.Options],
+) -> list[R]:
+    """The values of `fn` for each item, as a list in input order.
+
+    Args:
+        fn: A synchronous function, called in threads.
+        items: The input.
+        unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
+        settings: As for `Dispatcher`.
+
+    Raises:
+        BaseException: The error of the first item that failed; the others are cancelled. To keep
+            what succeeded, use `Dispatcher.outcomes`.
+    """
+    with Dispatcher(**settings) as pool:
+        return list(pool.map(fn, items, unpack=unpack))
+
+
+class Concurrent(Protocol[P, R]):
+    """A function that `concurrent` decorated: called plainly, it is what it was."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, here and now, as if it were not decorated."""
+
+    def map(self, items: Iterable[Any], *, unpack: options.Unpack | None = None) -> list[R]:
+        """As `threadllm.map`."""
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """As `Dispatcher.submit`, on threads that the function keeps until the program ends."""
+
+    def outcomes(
+        self,
+        items: Iterable[T],
+        *,
+        ordered: bool = False,
+        key: Callable[[T], object] | None = None,
+        buffersize: int | None = None,
+        unpack: options.Unpack | None = None,
+    ) -> Iterator[Outcome[T, R]]:
+        """As `Dispatcher.outcomes`."""
+
+
+class _Runs(Generic[P, R]):
+    """The three ways to run a decorated function; they share its slots."""
+
+    def __init__(self, fn: Callable[P, R], settings: options.Options) -> None:
+        self._fn = fn
+        # For submit: it starts threads when they are first needed, and shows nothing.
+        own: options.Options = {**settings, "progress": False}
+        self._pool = Dispatcher(**own)
+        self._settings: options.Options = {
+            **settings,
+            "concurrency": None,
+            "quota": self._pool.quota,
+        }
+
+    def map(self, items: Iterable[Any], *, unpack: options.Unpack | None = None) -> list[R]:
+        return map(self._fn, items, unpack=unpack, **self._settings)
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        return self._pool.submit(self._fn, *args, **kwargs)
+
+    def outcomes(self, items: Iterable[T], **how: Any) -> Iterator[Outcome[T, R]]:
+        with Dispatcher(**self._settings) as pool:
+            yield from pool.outcomes(self._fn, items, **how)
+
+
+def concurrent(
+    **settings: Unpack[options.Options],
+) -> Callable[[Callable[P, R]], Concurrent[P, R]]:
+    """Give a synchronous function `map`, `submit` and `outcomes`; called plainly it stays as it is.
+
+    Args:
+        settings: As for `Dispatcher`. All runs of the function share its slots.
+
+    Raises:
+        OptionError: An option that cannot be meant.
+    """
+
+    def decorate(fn: Callable[P, R]) -> Concurrent[P, R]:
+        @functools.wraps(fn)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return fn(*args, **kwargs)
+
+        runs = _Runs(fn, settings)
+        vars(call).update(map=runs.map, submit=runs.submit, outcomes=runs.outcomes)
+        return cast("Concurrent[P, R]", call)
+
+    return decorate

@@ -1,0 +1,82 @@
+"""An item on its way: the function to call, the future that waits for it, what it took so far."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError, Future
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from threadllm.call import current
+from threadllm.outcome import Outcome, RequestRecord, Usage
+from threadllm.retry import Attempts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from threadllm.call import Call, Terms
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Task(Generic[R]):
+    """One item from its submission to its end. Between the two one thread at a time has it."""
+
+    def __init__(self, run: Callable[[], R], terms: Terms) -> None:
+        self.future: Future[R] = Future()
+        self.attempts = Attempts(terms.retry)
+        self.last_error: BaseException | None = None  # of the last call, if it is to be repeated
+        self.waits = False  # for its next call
+        self._run = run
+        self._context = copy_context()
+        self._records: list[RequestRecord] = []
+        self._usage = Usage()
+        self._elapsed = 0.0
+        self._retries = 0
+
+    def run(self, call: Call) -> R:
+        """Call the function, in a copy of its submitter's context, as that call."""
+        return self._context.copy().run(self._run_as, call)
+
+    def _run_as(self, call: Call) -> R:
+        current.set(call)
+        return self._run()
+
+    def add(self, call: Call) -> None:
+        """Add what a call that has ended took."""
+        self._records += call.records
+        self._usage += call.usage
+        self._elapsed += call.elapsed
+        self._retries += call.retries
+
+    def outcome(self, index: int, key: object, item: T) -> Outcome[T, R]:
+        """What became of the item, once its future is done."""
+        value, error = None, self._error()
+        if error is None:
+            value = self.future.result()
+        return Outcome(
+            index=index,
+            key=key,
+            item=item,
+            value=value,
+            error=error,
+            attempts=1 + self._retries + self.attempts.retries,
+            elapsed=self._elapsed,
+            usage=self._usage,
+            requests=tuple(self._records),
+        )
+
+    def _error(self) -> BaseException | None:
+        try:
+            return self.future.exception()
+        except CancelledError as cancelled:
+            return cancelled
+
+    def start(self) -> bool:
+        """Whether the item is still wanted; from here on it cannot be cancelled."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()
+
+    def cancel(self) -> None:
+        """Cancel an item that no call has begun, and tell those who wait for several."""
+        self.future.cancel()
+        self.future.set_running_or_notify_cancel()
