@@ -1,0 +1,105 @@
+"""For tests, of users and of this package: a clock whose hours pass when the test says so."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PATIENCE = 10.0  # real seconds after which a test that waits for a sleeper has failed
+
+
+class FakeClock:
+    """A clock that stands still until it is advanced. Pass it as `clock=`; all figures are seconds.
+
+    Threads that wait on it are really blocked, on conditions; `advance` wakes those whose time
+    has come.
+    """
+
+    def __init__(self, start: float = 1000.0, wall: float = 1_700_000_000.0) -> None:
+        self._wall = wall - start
+        self._sleeping = threading.Condition()  # guards what follows, and tells when it grows
+        self._now = start
+        self._deadlines: dict[int, tuple[float, threading.Condition]] = {}  # by thread
+
+    def monotonic(self) -> float:
+        """See `threadllm.clock.Clock.monotonic`."""
+        return self._now
+
+    def time(self) -> float:
+        """See `threadllm.clock.Clock.time`."""
+        return self._wall + self._now
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> None:
+        """See `threadllm.clock.Clock.wait`."""
+        if timeout is None:
+            condition.wait()
+            return
+        me = threading.get_ident()
+        with self._sleeping:
+            self._deadlines[me] = (self._now + timeout, condition)
+            self._sleeping.notify_all()
+        condition.wait()
+        with self._sleeping:
+            del self._deadlines[me]
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and wake whoever waited for what has come."""
+        with self._sleeping:
+            self._now += seconds
+            due = {id(c): c for deadline, c in self._deadlines.values() if deadline <= self._now}
+        for condition in due.values():
+            with condition:
+                condition.notify_all()
+
+    def wait_for_sleepers(self, number: int = 1) -> list[float]:
+        """Wait until so many threads sleep, in real time.
+
+        Returns:
+            The seconds that each still has to sleep, shortest first.
+
+        Raises:
+            TimeoutError: They do not come to sleep.
+        """
+        with self._sleeping:
+            if not self._sleeping.wait_for(lambda: len(self._deadlines) >= number, _PATIENCE):
+                raise TimeoutError(f"{len(self._deadlines)} of {number} threads sleep")
+            return sorted(deadline - self._now for deadline, _ in self._deadlines.values())
+
+    def advance_to_next(self) -> float:
+        """Wait until some thread sleeps, and let pass just the time until the first awakes.
+
+        Returns:
+            The seconds that passed.
+        """
+        seconds = self.wait_for_sleepers()[0]
+        self.advance(seconds)
+        return seconds
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let time jump from sleeper to sleeper, by itself, for as long as the block lasts."""
+        ended = False
+
+        def run() -> None:
+            while True:
+                with self._sleeping:
+                    self._sleeping.wait_for(lambda: ended or self._deadlines)
+                    if ended:
+                        return
+                    earliest = min(deadline for deadline, _ in self._deadlines.values())
+                    seconds = max(0.0, earliest - self._now)
+                self.advance(seconds)
+
+        runner = threading.Thread(target=run, name="threadllm-fake-clock")
+        runner.start()
+        try:
+            yield
+        finally:
+            with self._sleeping:
+                ended = True
+                self._sleeping.notify_all()
+            runner.join()
