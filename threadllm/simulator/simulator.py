@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import threading
-from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
@@ -18,7 +19,6 @@ from threadllm.simulator.provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-    from types import FrameType
 
     from typing_extensions import Self
 
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 _AT_ONCE = Latency()
 _UNLIMITED = Limits()
 _HOST = "127.0.0.1"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 4096  # connections that may wait to be accepted
 _GRACE = 0.05  # seconds that what is in flight has when the server stops
+_TICKS = 4  # turns of the event loop in which an accepted connection becomes known
 
 T = TypeVar("T")
 
@@ -107,48 +109,56 @@ class Simulator:
         """Forget the counts and the script. What is in flight is counted no more."""
         self._in_loop(self._provider.reset)
 
-    def run(self, ready: Callable[[Simulator], None] | None = None) -> None:
+    def run(self, ready: Callable[[Simulator], None]) -> None:
         """Serve in this thread, the main one, until SIGINT or SIGTERM; then end quietly.
 
         Args:
-            ready: Called once connections are accepted.
+            ready: Called once, when connections are accepted.
 
         Raises:
             OptionError: The port cannot be used.
         """
+        sock = self._bind()
+        before = {one: signal.getsignal(one) for one in _SIGNALS}
 
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            self._stop()
+        def serving() -> None:
+            for one in _SIGNALS:
+                signal.signal(one, lambda *_: self._stop())
+            ready(self)
 
-        before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
         try:
-            asyncio.run(self._serve(lambda: ready(self) if ready else None))
+            asyncio.run(self._serve(sock, serving))
         finally:
             for one, handler in before.items():
                 signal.signal(one, handler)
 
     def __enter__(self) -> Self:
-        started: Future[None] = Future()
+        if self._thread.is_alive():
+            raise RuntimeError("this simulator is running already: make another")
+        sock, serving = self._bind(), threading.Event()
         self._thread = threading.Thread(
-            target=self._run_in_thread, args=(started,), name="threadllm-simulator", daemon=True
+            target=lambda: asyncio.run(self._serve(sock, serving.set)),
+            name="threadllm-simulator",
+            daemon=True,
         )
         self._thread.start()
-        if error := started.exception():
-            self._thread.join()
-            raise error
+        serving.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop()
         self._thread.join()
 
-    def _run_in_thread(self, started: Future[None]) -> None:
+    def _bind(self) -> socket.socket:
         try:
-            asyncio.run(self._serve(lambda: started.set_result(None)))
-        except OptionError as error:
-            started.set_exception(error)
+            sock = socket.create_server((_HOST, self.port), backlog=_BACKLOG)
+        except OSError as error:
+            reason = error.strerror or error
+            raise OptionError(f"port={self.port}: cannot listen on it: {reason}") from error
+        self.port = sock.getsockname()[1]
+        return sock
 
-    async def _serve(self, listening: Callable[[], None]) -> None:
+    async def _serve(self, sock: socket.socket, serving: Callable[[], None]) -> None:
         self._stopping = asyncio.Event()
         server = web.Server(
             self._provider.handle,
@@ -158,22 +168,14 @@ class Simulator:
         )
         runner = web.ServerRunner(server, shutdown_timeout=_GRACE)
         await runner.setup()
+        await web.SockSite(runner, sock, backlog=_BACKLOG).start()
+        self._ident, self._loop = threading.get_ident(), asyncio.get_running_loop()
         try:
-            await self._listen(runner)
-            self._ident, self._loop = threading.get_ident(), asyncio.get_running_loop()
-            listening()
+            serving()
             await self._stopping.wait()
         finally:
             self._loop = None
-            await runner.cleanup()
-
-    async def _listen(self, runner: web.ServerRunner) -> None:
-        try:
-            await web.TCPSite(runner, _HOST, self.port, backlog=_BACKLOG).start()
-        except OSError as error:
-            reason = error.strerror or error
-            raise OptionError(f"port={self.port}: cannot listen on it: {reason}") from error
-        self.port = runner.addresses[0][1]
+            await _close(runner, sock)
 
     def _stop(self) -> None:
         if self._loop:
@@ -188,3 +190,12 @@ class Simulator:
             return act()
 
         return asyncio.run_coroutine_threadsafe(step(), self._loop).result()
+
+
+async def _close(runner: web.ServerRunner, sock: socket.socket) -> None:
+    """Accept no more, let what was accepted become known to the runner, and close all of it."""
+    with suppress(NotImplementedError):  # Windows' loop has no readers
+        asyncio.get_running_loop().remove_reader(sock)
+    for _ in range(_TICKS):
+        await asyncio.sleep(0)
+    await runner.cleanup()

@@ -1,18 +1,19 @@
 """Sending: a reply as it should be, and every way in which it should not.
 
-The room knows sockets and the event loop; it must not know why a reply is sent so. A sender
-that returns has sent all of its reply. One that has broken the connection goes on as if it had
-not, so all of them end in the same `ConnectionError`.
+The room knows sockets and the event loop; it must not know why a reply is sent so. A sender that
+returns has sent all of its reply; one that broke the connection, or found it broken, raises
+`ConnectionError`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from aiohttp import web
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from threadllm.simulator.dialects.values import Reply
     from threadllm.simulator.faults import Kind
 
-_LINGER = struct.pack("ii", 1, 0)  # on, for 0 seconds: closing sends RST
+# On, for 0 seconds: closing sends RST.
+_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+_BROKEN = "broken by a fault"
 _ENDLESS = b"HTTP/1.1 200 OK\r\nx-drip: "
 
 
@@ -124,7 +127,7 @@ async def _body_drip(delivery: Delivery) -> web.StreamResponse:
 
 async def _reset(delivery: Delivery) -> web.StreamResponse:
     _abort(delivery.transport)
-    return await _whole(delivery)
+    raise ConnectionResetError(_BROKEN)
 
 
 async def _reset_body(delivery: Delivery) -> web.StreamResponse:
@@ -135,17 +138,14 @@ async def _short_body(delivery: Delivery) -> web.StreamResponse:
     return await _break(delivery, _close)
 
 
-async def _break(
-    delivery: Delivery, end: Callable[[asyncio.Transport], None]
-) -> web.StreamResponse:
+async def _break(delivery: Delivery, end: Callable[[asyncio.Transport], None]) -> NoReturn:
     body = delivery.reply.body
     half = len(body) // 2
     response = await delivery.begin(len(body))
     await response.write(body[:half])
     await asyncio.sleep(delivery.interval)  # what was written goes out before a reset drops it
     end(delivery.transport)
-    await response.write(body[half:])
-    return response
+    raise ConnectionResetError(_BROKEN)
 
 
 def _close(transport: asyncio.Transport) -> None:

@@ -135,7 +135,7 @@ def _read_completion(body: Json) -> Ask:
 
 def _frame(ask: Ask, kind: str, choices: list[Json], **more: object) -> Json:
     return {
-        "id": f"{kind.replace('.', '')}-{ask.digest}",
+        "id": f"{'chatcmpl' if kind.startswith('chat') else 'cmpl'}-{ask.digest}",
         "object": kind,
         "created": CREATED,
         "model": ask.model,

@@ -1,0 +1,64 @@
+import json
+from statistics import fmean, pstdev
+
+import pytest
+import requests
+
+from tests.simulator.support import CHAT, chat, chat_body
+from threadllm.clock import SYSTEM
+from threadllm.exceptions import OptionError
+from threadllm.simulator import Fault, Latency, Simulator, answer_to
+from threadllm.simulator.latency import Pace
+
+
+def test_without_spread_every_answer_takes_the_mean():
+    """Without spread the pace is the figures given."""
+    latency = Latency(mean=1.0, time_to_first_token=0.5, tokens_per_second=4)
+    assert latency.pace(0.1) == latency.pace(0.9) == Pace(first=1.5, token=0.25)
+    assert Pace(first=1.5, token=0.25).total(10) == 4.0
+
+
+def test_the_spread_keeps_the_mean():
+    """Draws have the mean and the relative deviation asked for, and a tail to the right."""
+    latency = Latency(mean=2.0, spread=0.5)
+    draws = [latency.pace((place + 0.5) / 10_000).first for place in range(10_000)]
+    assert fmean(draws) == pytest.approx(2.0, rel=0.01)
+    assert pstdev(draws) == pytest.approx(1.0, rel=0.02)
+    assert draws[5000] < 2.0
+
+
+@pytest.mark.parametrize("name", ["mean", "spread", "time_to_first_token", "tokens_per_second"])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_figures_that_cannot_be(name, value):
+    """A figure that is negative or not finite is refused by name."""
+    with pytest.raises(OptionError) as caught:
+        Latency(**{name: value})
+    assert str(caught.value) == f"{name}={value!r}: give a finite number of at least 0"
+
+
+def test_an_answer_takes_its_time_and_an_error_does_not():
+    """An answer comes after its latency; an error comes at once."""
+    latency = Latency(mean=0.02, time_to_first_token=0.02, tokens_per_second=200)
+    with Simulator(latency=latency, script=[Fault(status=503)]) as sim:
+        started = SYSTEM.monotonic()
+        assert chat(sim).status_code == 503
+        assert SYSTEM.monotonic() - started < 1
+        started = SYSTEM.monotonic()
+        assert chat(sim).status_code == 200
+        assert SYSTEM.monotonic() - started >= 0.08
+
+
+def test_a_stream_comes_a_token_at_a_time():
+    """A paced stream hands over its tokens one by one, and takes as long as the whole."""
+    with (
+        Simulator(latency=Latency(tokens_per_second=200)) as sim,
+        requests.post(
+            sim.url + CHAT, json=chat_body(stream=True), stream=True, timeout=5
+        ) as response,
+    ):
+        started = SYSTEM.monotonic()
+        lines = [line for line in response.iter_lines() if line.startswith(b"data: {")]
+        elapsed = SYSTEM.monotonic() - started
+    deltas = [json.loads(line[6:])["choices"][0]["delta"].get("content", "") for line in lines]
+    assert "".join(deltas) == answer_to("hello")
+    assert elapsed >= 0.03
