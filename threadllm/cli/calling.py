@@ -1,0 +1,68 @@
+"""`threadllm call`: any synchronous function over a file of items."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from threadllm.cli.loading import accepts, load
+from threadllm.cli.simulating import simulated
+from threadllm.cli.working import add_options, work
+from threadllm.jobs import call_line, read
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from threadllm.jobs import Job
+    from threadllm.outcome import Outcome
+
+
+def add_to(commands: Any) -> None:
+    """Add the command."""
+    command = commands.add_parser(
+        "call",
+        help="a function of yours over a file of items",
+        description="Run a synchronous function over a file of items, concurrently.",
+    )
+    add = command.add_argument
+    add("function", metavar="MODULE_OR_FILE:FUNCTION", help="mypkg.llm:ask or scripts/llm.py:ask")
+    add("input", metavar="INPUT", help=".jsonl, .csv or .txt; - for JSON lines on stdin")
+    add_options(command)
+    add("--unpack", choices=["kwargs", "args"],
+        help="call with an object's fields as keywords, or an array's elements as positionals")  # fmt: skip
+    add("--key", metavar="FIELD", help="the field that names an item (id, else the line number)")
+    add("--simulate", nargs="*", metavar="KEY=VALUE",
+        help="start a simulated provider and point OPENAI_BASE_URL at it; see threadllm simulate")  # fmt: skip
+    command.set_defaults(run=call)
+
+
+def call(options: Namespace) -> int:
+    """Run the command; its exit status."""
+    with ExitStack() as stack:
+        if options.simulate is not None:  # first, as a module may read the environment when loaded
+            stack.enter_context(simulated(options.simulate))
+        function = load(options.function)
+        jobs = read(options.input, key=options.key, unpack=options.unpack)
+        return work(jobs, _on_jobs(function, options), _line_of, options)
+
+
+def _on_jobs(function: Callable[..., Any], options: Namespace) -> Callable[[Job], Any]:
+    """The function, taking a job. Of named fields it is spared a key that it does not know."""
+    key = options.key or "id"
+    spare_key = options.unpack == "kwargs" and not accepts(function, key)
+
+    def on_job(job: Job) -> Any:
+        if options.unpack == "kwargs" and isinstance(job.item, dict):
+            return function(**{k: v for k, v in job.item.items() if not (spare_key and k == key)})
+        if isinstance(job.item, tuple):
+            return function(*job.item)
+        return function(job.item)
+
+    return on_job
+
+
+def _line_of(outcome: Outcome[Job, Any]) -> tuple[dict[str, object], str | None]:
+    line = call_line(outcome.item.id, outcome)
+    error = line["error"]
+    return line, f"{error['type']}: {error['message']}" if isinstance(error, dict) else None

@@ -1,0 +1,82 @@
+"""From `MODULE_OR_FILE:FUNCTION` to the function, imported as a script or module would be."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threadllm.exceptions import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+
+def load(target: str) -> Callable[..., Any]:
+    """The function that a target names.
+
+    A file is imported with its folder on the path, as if it were run; a module with the current
+    folder on the path, as `python -m` does.
+
+    Raises:
+        OptionError: There is no such file, module or function, its import fails, or it is async.
+    """
+    place, colon, name = target.rpartition(":")
+    if not (colon and place and name):
+        raise OptionError(f"{target}: write MODULE:FUNCTION or FILE.py:FUNCTION")
+    try:
+        module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise OptionError(f"{place}: its import fails with {problem}") from error
+    return _checked(module, name, target)
+
+
+def accepts(function: Callable[..., Any], keyword: str) -> bool:
+    """Whether a function takes a keyword; true where its signature cannot be read."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (ValueError, TypeError):
+        return True
+    return keyword in parameters or any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
+
+
+def _from_path(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    return importlib.import_module(name)
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileNotFoundError("there is no such file")
+    sys.path.insert(0, str(path.parent.resolve()))
+    # A name of its own where the file's is taken: a script may be called like a module it uses.
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}_called_by_threadllm"
+    loader = SourceFileLoader(name, str(path))
+    module = module_from_spec(ModuleSpec(name, loader, origin=str(path)))
+    sys.modules[name] = module
+    loader.exec_module(module)
+    return module
+
+
+def _checked(module: ModuleType, name: str, target: str) -> Callable[..., Any]:
+    try:
+        function: Callable[..., Any] = attrgetter(name)(module)
+    except AttributeError:
+        there = sorted(n for n, f in inspect.getmembers(module, inspect.isfunction))
+        raise OptionError(
+            f"{target}: no such function; there are: {', '.join(there) or 'none'}"
+        ) from None
+    if inspect.iscoroutinefunction(function):
+        raise OptionError(f"{target}: is async; threadllm runs synchronous functions")
+    if not callable(function):
+        raise OptionError(f"{target}: is a {type(function).__name__}, not a function")
+    return function

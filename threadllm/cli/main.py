@@ -1,0 +1,40 @@
+"""`threadllm`: the commands, their options and their exit status."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from threadllm.cli import calling, running, simulating
+from threadllm.exceptions import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMANDS = (calling, running, simulating)
+_USAGE = 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands; each adds its own."""
+    whole = argparse.ArgumentParser(
+        prog="threadllm",
+        description="Run synchronous functions that call LLMs concurrently, as they are.",
+        epilog="Exit status: 0 all ok, 1 some items failed, 2 usage, 130 and 143 after a signal.",
+    )
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add_to(commands)
+    return whole
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, `sys.argv` by default, and return its exit status."""
+    options = parser().parse_args(argv)
+    try:
+        status: int = options.run(options)
+    except OptionError as error:
+        sys.stderr.write(f"threadllm: {error}\n")
+        return _USAGE
+    return status

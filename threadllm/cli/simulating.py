@@ -1,0 +1,143 @@
+"""`threadllm simulate`, and the simulator within `threadllm call --simulate`: one set of settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from threadllm.exceptions import OptionError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Generator, Iterable, Mapping
+
+    from threadllm.simulator import Simulator
+
+
+class Setting(NamedTuple):
+    """A setting of the simulator as the command line has it."""
+
+    kind: Callable[[str], float]
+    default: float | None
+    meaning: str
+
+
+_SETTINGS = {
+    "latency": Setting(float, 0.3, "mean seconds that an answer takes"),
+    "spread": Setting(
+        float, 0.5, "its standard deviation relative to the mean; 0: always the same"
+    ),
+    "ttft": Setting(float, 0.0, "more seconds, to the first token"),
+    "tps": Setting(float, 0.0, "tokens a second from there; 0: all at once"),
+    "rpm": Setting(float, None, "requests a minute and key, above which it answers 429"),
+    "tpm": Setting(float, None, "tokens a minute and key, likewise"),
+    "concurrency": Setting(int, None, "requests in flight and key, likewise"),
+    "throttled": Setting(float, 0.0, "share of requests that get a 429, 0 to 1"),
+    "errors": Setting(float, 0.0, "share of requests that get a 503, 0 to 1"),
+    "seed": Setting(int, 0, "what chance is drawn from"),
+    "port": Setting(int, 0, "0 for any that is free"),
+}
+_RETRY_AFTER = 1  # second, that a 429 by chance asks to wait
+_KEY = "sk-simulated"
+
+
+def add_to(commands: Any) -> None:
+    """Add the command."""
+    command = commands.add_parser(
+        "simulate",
+        help="a provider to run against, on loopback",
+        description="Run a simulated LLM provider on 127.0.0.1 until it is interrupted. It speaks "
+        "OpenAI's, Anthropic's and Ollama's dialects.",
+    )
+    for name, setting in _SETTINGS.items():
+        command.add_argument(
+            f"--{name}", type=setting.kind, default=setting.default, help=setting.meaning
+        )
+    command.set_defaults(run=simulate)
+
+
+def simulate(options: Namespace) -> int:
+    """Run the command; its exit status."""
+
+    def ready(simulator: Simulator) -> None:
+        sys.stdout.write(f"OPENAI_BASE_URL={simulator.base_url}\n")
+        sys.stdout.flush()
+
+    _simulator(vars(options)).run(ready)
+    return 0
+
+
+@contextmanager
+def simulated(pairs: Iterable[str]) -> Generator[None, None, None]:
+    """A simulator while the block lasts, to which the environment points.
+
+    The key in the environment is replaced as well: a real one has no business there.
+
+    Args:
+        pairs: Settings as "rpm=600".
+
+    Raises:
+        OptionError: A setting that there is not, or a value that it cannot have.
+    """
+    with _simulator(_parsed(pairs)) as simulator:
+        changed = {
+            "OPENAI_BASE_URL": simulator.base_url,
+            "OPENAI_API_KEY": _KEY,
+            "SEARCH_BASE_URL": simulator.url,
+        }
+        before = {name: os.environ.get(name) for name in changed}
+        os.environ.update(changed)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def _parsed(pairs: Iterable[str]) -> dict[str, float | None]:
+    values = {name: setting.default for name, setting in _SETTINGS.items()}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise OptionError(f"--simulate {pair}: write KEY=VALUE, and --simulate after INPUT")
+        if name not in _SETTINGS:
+            raise OptionError(f"--simulate {pair}: the keys are {', '.join(_SETTINGS)}")
+        try:
+            values[name] = _SETTINGS[name].kind(text)
+        except ValueError:
+            raise OptionError(f"--simulate {pair}: {text!r} is no number") from None
+    return values
+
+
+def _simulator(values: Mapping[str, Any]) -> Simulator:
+    try:
+        from threadllm.simulator import Fault, Latency, Limits, Simulator
+    except ImportError as error:
+        raise OptionError(
+            f"the simulator needs {error.name}: pip install 'threadllm[sim]'"
+        ) from None
+    faults = [
+        Fault(status=429, rate=values["throttled"], retry_after=_RETRY_AFTER),
+        Fault(status=503, rate=values["errors"]),
+    ]
+    return Simulator(
+        latency=Latency(
+            mean=values["latency"],
+            spread=values["spread"],
+            time_to_first_token=values["ttft"],
+            tokens_per_second=values["tps"],
+        ),
+        limits=Limits(
+            concurrency=values["concurrency"],
+            requests_per_minute=values["rpm"],
+            tokens_per_minute=values["tpm"],
+        ),
+        faults=[fault for fault in faults if fault.rate],
+        seed=values["seed"],
+        port=values["port"],
+    )

@@ -1,0 +1,76 @@
+"""What a run says on stderr: refused lines as they come, the first failures and the sums at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from threadllm.jobs import Job
+from threadllm.progress import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from threadllm.jobs import Refused
+    from threadllm.progress import Totals
+
+_SHOWN = 5  # failures that are told one by one
+
+
+class Report:
+    """Keeps what the summary needs, whose size does not grow with the input."""
+
+    def __init__(self, output: str) -> None:
+        self._output = output
+        self._ok = self._failed = self._refused = 0
+        self._first_failures: list[str] = []
+        self._stopped_by: str | None = None
+
+    @property
+    def all_ok(self) -> bool:
+        """Whether every line of the input has its value in the output."""
+        return not (self._failed or self._refused or self._stopped_by)
+
+    def accepted(self, entries: Iterable[Job | Refused]) -> Iterator[Job]:
+        """The jobs among the entries; lines that cannot be used are told at once."""
+        for entry in entries:
+            if isinstance(entry, Job):
+                yield entry
+            else:
+                self._refused += 1
+                say(f"refused: {entry}")
+
+    def count(self, name: object, problem: str | None) -> None:
+        """Count an item that has its line in the output, with what went wrong, if anything did."""
+        if problem is None:
+            self._ok += 1
+        else:
+            self._failed += 1
+            if len(self._first_failures) < _SHOWN:
+                self._first_failures.append(f"  {name}: {problem}")
+
+    def stopped(self, why: object) -> None:
+        """Remember what ended the run before its time."""
+        self._stopped_by = str(why)
+
+    def text(self, totals: Totals, seconds: float) -> str:
+        """Items, requests, tokens and time, and the first failures.
+
+        Calls that ran side by side shared a machine, so that their sum is the most that they
+        would have taken one after another.
+        """
+        items = f"{self._ok + self._failed:,} items: {self._ok:,} ok, {self._failed:,} failed"
+        if self._refused:
+            items += f"; {self._refused:,} lines refused"
+        lines = [
+            f"{items} -> {self._output}",
+            (f"{totals.requests:,} requests, {totals.retries:,} retries, {totals.throttled:,} 429s; "
+            f"tokens: {totals.input_tokens:,} in, {totals.output_tokens:,} out"),
+            f"{seconds:.1f} s; one after another up to {totals.busy:.1f} s",
+        ]
+        if self._first_failures:
+            lines += ["failed:", *self._first_failures]
+        if self._failed > _SHOWN:
+            lines.append(f"  and {self._failed - _SHOWN:,} more: see {self._output}")
+        if self._stopped_by is not None:
+            lines.append(f"stopped: {self._stopped_by}. What is written is kept")
+        return "".join(f"{line}\n" for line in lines)
