@@ -29,11 +29,18 @@ def add_to(commands: Any) -> None:
     add("function", metavar="MODULE_OR_FILE:FUNCTION", help="mypkg.llm:ask or scripts/llm.py:ask")
     add("input", metavar="INPUT", help=".jsonl, .csv or .txt; - for JSON lines on stdin")
     add_options(command)
-    add("--unpack", choices=["kwargs", "args"],
-        help="call with an object's fields as keywords, or an array's elements as positionals")  # fmt: skip
+    add(
+        "--unpack",
+        choices=["kwargs", "args"],
+        help="an item's fields as keywords, or its elements as positionals",
+    )
     add("--key", metavar="FIELD", help="the field that names an item (id, else the line number)")
-    add("--simulate", nargs="*", metavar="KEY=VALUE",
-        help="start a simulated provider and point OPENAI_BASE_URL at it; see threadllm simulate")  # fmt: skip
+    add(
+        "--simulate",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="against a simulated provider; the keys are the options of threadllm simulate",
+    )
     command.set_defaults(run=call)
 
 

@@ -46,8 +46,11 @@ def add_to(commands: Any) -> None:
     add_options(command)
     add("--base-url", help=f"of the endpoint (OPENAI_BASE_URL, else {_OLLAMA})")
     add("--model", help="for lines that name none")
-    add("--api-key-env", metavar="NAME",
-        help=f"the variable that holds the key ({_DEFAULT_KEY}, if it is set)")  # fmt: skip
+    add(
+        "--api-key-env",
+        metavar="NAME",
+        help=f"the variable that holds the key ({_DEFAULT_KEY}, if it is set)",
+    )
     command.set_defaults(run=run)
 
 

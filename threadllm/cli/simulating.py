@@ -1,4 +1,4 @@
-"""`threadllm simulate`, and the simulator within `threadllm call --simulate`: one set of settings."""
+"""`threadllm simulate`, and `--simulate` of `threadllm call`: one set of settings for both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says on stderr: refused lines as they come, the first failures and the sums at its end."""
+"""What a run says on stderr: refused lines as they come, at its end the sums and some failures."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Report:
             items += f"; {self._refused:,} lines refused"
         lines = [
             f"{items} -> {self._output}",
-            (f"{totals.requests:,} requests, {totals.retries:,} retries, {totals.throttled:,} 429s; "
-            f"tokens: {totals.input_tokens:,} in, {totals.output_tokens:,} out"),
+            f"{totals.requests:,} requests, {totals.retries:,} retries, {totals.throttled:,} 429s",
+            f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} tokens out",
             f"{seconds:.1f} s; one after another up to {totals.busy:.1f} s",
         ]
         if self._first_failures:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from concurrent.futures import CancelledError
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threadllm.cli.interrupts import Interrupts
@@ -12,7 +12,7 @@ from threadllm.cli.summary import Report
 from threadllm.clock import SYSTEM
 from threadllm.dispatcher import Dispatcher
 from threadllm.exceptions import CallCancelled, OptionError
-from threadllm.jobs import Writer
+from threadllm.jobs import Writer, counted
 from threadllm.retry import Retry
 
 if TYPE_CHECKING:
@@ -40,10 +40,20 @@ def add_options(command: ArgumentParser) -> None:
         metavar="N",
         help="calls at a time (%(default)s)",
     )
-    add("--retries", type=int, default=Retry().attempts - 1, metavar="N",
-        help="tries after the first, not counting those after a 429 (%(default)s)")  # fmt: skip
-    add("--timeout", type=float, default=600.0, metavar="SECONDS",
-        help="for requests that set none: how long a server may be silent (%(default)s)")  # fmt: skip
+    add(
+        "--retries",
+        type=int,
+        default=Retry().attempts - 1,
+        metavar="N",
+        help="tries after the first, not counting those after a 429 (%(default)s)",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long a server may be silent, if a request sets no timeout (%(default)s)",
+    )
     add("--ordered", action="store_true", help="results in the order of the input")
     add("--no-progress", action="store_true", help="no bar, and no lines off a terminal")
 
@@ -82,7 +92,10 @@ def work(
             with pool, interrupts:
                 items = report.accepted(interrupts.until_stopped(jobs))
                 outcomes = pool.outcomes(
-                    function, items, ordered=options.ordered, key=lambda job: job.id
+                    function,
+                    counted(items, options.input),
+                    ordered=options.ordered,
+                    key=lambda job: job.id,
                 )
                 for outcome in outcomes:
                     if not isinstance(outcome.error, _NEVER_BEGUN):
@@ -96,5 +109,5 @@ def work(
 
 
 def _refuse_one_file(source: str, output: str) -> None:
-    if source != "-" and os.path.exists(output) and os.path.samefile(source, output):
+    if source != "-" and Path(output).exists() and Path(output).samefile(source):
         raise OptionError(f"{output}: is the input too. Name another file for the results")

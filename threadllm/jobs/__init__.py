@@ -4,6 +4,7 @@ The rooms here know neither HTTP nor threads nor the command line.
 """
 
 from threadllm.jobs.batch import BatchRequest, join, parse, read_requests
+from threadllm.jobs.counting import counted
 from threadllm.jobs.job import Identity, Job, Refused
 from threadllm.jobs.reading import Unpack, read
 from threadllm.jobs.records import call_line, result_line
@@ -17,6 +18,7 @@ __all__ = [
     "Unpack",
     "Writer",
     "call_line",
+    "counted",
     "join",
     "parse",
     "read",
