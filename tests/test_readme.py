@@ -1,0 +1,125 @@
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from threadllm.cli.main import parser
+from threadllm.simulator import Simulator
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^    (.*threadllm (?:call|run|simulate) .*)$", README, re.MULTILINE)
+DJANGO = next(block for block in BLOCKS if "django" in block)
+ARTICLES = {
+    "articles/__init__.py": "",
+    "articles/management/__init__.py": "",
+    "articles/management/commands/__init__.py": "",
+    "articles/management/commands/summarize.py": DJANGO,
+    "articles/models.py": """
+        from django.db import models
+
+        class Article(models.Model):
+            text = models.TextField()
+            summary = models.TextField(null=True)
+        """,
+    "articles/llm.py": """
+        def summarize(text):
+            if not text:
+                raise ValueError("nothing to summarize")
+            return text.upper()
+        """,
+    "try_it.py": """
+        import django
+        from django.conf import settings
+
+        settings.configure(
+            INSTALLED_APPS=["articles"],
+            DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}},
+        )
+        django.setup()
+        from articles.models import Article
+        from django.core.management import call_command
+
+        call_command("migrate", run_syncdb=True, verbosity=0)
+        for text in ["one", "", "three"]:
+            Article.objects.create(text=text)
+        call_command("summarize")
+        print(list(Article.objects.order_by("pk").values_list("summary", flat=True)))
+        """,
+}
+
+
+def test_the_first_and_the_last_example_run(monkeypatch, capsys):
+    """The function of the first example is called by both, and every prompt is answered."""
+    with Simulator() as simulator:
+        monkeypatch.setenv("OPENAI_BASE_URL", simulator.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-readme")
+        names = {}
+        for block in BLOCKS:
+            if block != DJANGO:
+                exec(compile(block, "README.md", "exec"), names)
+        assert [type(answer) for answer in names["answers"]] == [str, str, str]
+        assert simulator.counts().by_status == {200: 6}
+    lines = re.findall(r"(\d) True \d\.\d\d s \d+$", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(lines) == ["0", "1", "2"]
+
+
+def test_the_management_command_runs(tmp_path):
+    """In a project with three articles two get their summary, and the third its error."""
+    for name, text in ARTICLES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text))
+    ended = subprocess.run(
+        [sys.executable, "try_it.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr) == (
+        "['ONE', None, 'THREE']\n",
+        "2: nothing to summarize\n",
+    )
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_are_understood(line):
+    """Each command in the README is one that the parser takes."""
+    arguments = shlex.split(line.partition("threadllm ")[2])
+    assert parser().parse_args(arguments).run
+
+
+def commands():
+    """The parsers of the commands, by name."""
+    actions = parser()._actions
+    return next(a for a in actions if isinstance(a, argparse._SubParsersAction)).choices
+
+
+def test_every_command_is_in_the_readme():
+    """A new command is shown in the README."""
+    shown = {line.partition("threadllm ")[2].split()[0] for line in COMMANDS}
+    assert shown == commands().keys()
+
+
+def test_every_public_name_of_the_table_exists():
+    """The entry points that the table names are there."""
+    import threadllm
+
+    named = re.findall(r"threadllm\.([a-z]+)\(", README)
+    assert [name for name in named if not hasattr(threadllm, name)] == []
+
+
+def test_continuous_integration_runs_the_readmes_commands():
+    """The two commands are taken from the README, word for word."""
+    two = re.findall(r"^    (python3 -m venv .*)$", README, re.MULTILINE)
+    assert [line.split()[-1] for line in two] == ["results.jsonl", "pytest"]
