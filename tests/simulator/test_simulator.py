@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import socket
@@ -43,6 +44,14 @@ def test_it_runs_once_at_a_time():
     """A simulator that runs cannot be started once more."""
     with Simulator() as sim, pytest.raises(RuntimeError, match="running already"):
         sim.__enter__()
+
+
+def test_what_comes_while_it_stops_is_turned_away():
+    """Between the order to stop and the end no request begins."""
+    sim = Simulator()
+    sim._stopping.set()
+    assert asyncio.run(sim._handle(None)).status == 503
+    assert sim.counts().requests == 0
 
 
 def test_leaving_twice_is_harmless():

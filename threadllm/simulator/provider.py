@@ -63,6 +63,7 @@ class Provider:
         self._labels = None if api_keys is None else {label_of(key) for key in api_keys}
         self._accounts: dict[tuple[str, str], Account] = {}
         self._ledger = Ledger()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     def counts(self) -> Counts:
         """What was served since the last reset."""
@@ -85,11 +86,22 @@ class Provider:
             return self._control(request)
         path = request.path if request.path in ENDPOINTS else "*"
         label = label_of(key_of(request.headers))
-        with Visit(self._ledger, path, label) as visit:
-            try:
-                return await self._serve(Exchange(request, visit, dialect_of(request.path)), label)
-            except ConnectionError:
-                return web.Response()  # nobody gets it: the connection is gone
+        task = asyncio.current_task()
+        assert task is not None, "aiohttp runs each request in a task"
+        self._tasks.add(task)
+        try:
+            with Visit(self._ledger, path, label) as visit:
+                exchange = Exchange(request, visit, dialect_of(request.path))
+                return await self._serve(exchange, label)
+        except ConnectionError:
+            return web.Response()  # nobody gets it: the connection is gone
+        finally:
+            self._tasks.discard(task)
+
+    def abandon(self) -> None:
+        """Cut off whatever is in flight."""
+        for task in self._tasks:
+            task.cancel()
 
     def _control(self, request: web.BaseRequest) -> web.StreamResponse:
         match request.method, request.path.removeprefix(CONTROL):

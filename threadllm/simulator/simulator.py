@@ -30,7 +30,7 @@ _UNLIMITED = Limits()
 _HOST = "127.0.0.1"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 4096  # connections that may wait to be accepted
-_GRACE = 0.05  # seconds that what is in flight has when the server stops
+_GRACE = 0.05  # seconds for a connection to close
 _TICKS = 4  # turns of the event loop in which an accepted connection becomes known
 
 T = TypeVar("T")
@@ -161,7 +161,7 @@ class Simulator:
     async def _serve(self, sock: socket.socket, serving: Callable[[], None]) -> None:
         self._stopping = asyncio.Event()
         server = web.Server(
-            self._provider.handle,
+            self._handle,
             handler_cancellation=True,  # a client that leaves ends its request
             access_log=None,
             keepalive_timeout=self._keep_alive,
@@ -175,7 +175,21 @@ class Simulator:
             await self._stopping.wait()
         finally:
             self._loop = None
-            await _close(runner, sock)
+            await self._close(runner, sock)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._stopping.is_set():  # nothing may begin that nobody would end
+            return web.Response(status=503, text="The simulator is stopping.\n")
+        return await self._provider.handle(request)
+
+    async def _close(self, runner: web.ServerRunner, sock: socket.socket) -> None:
+        """Accept no more, let what was accepted become known to the runner, and end all of it."""
+        with suppress(NotImplementedError):  # Windows' loop has no readers
+            asyncio.get_running_loop().remove_reader(sock)
+        for _ in range(_TICKS):
+            await asyncio.sleep(0)
+        self._provider.abandon()
+        await runner.cleanup()
 
     def _stop(self) -> None:
         if self._loop:
@@ -190,12 +204,3 @@ class Simulator:
             return act()
 
         return asyncio.run_coroutine_threadsafe(step(), self._loop).result()
-
-
-async def _close(runner: web.ServerRunner, sock: socket.socket) -> None:
-    """Accept no more, let what was accepted become known to the runner, and close all of it."""
-    with suppress(NotImplementedError):  # Windows' loop has no readers
-        asyncio.get_running_loop().remove_reader(sock)
-    for _ in range(_TICKS):
-        await asyncio.sleep(0)
-    await runner.cleanup()
