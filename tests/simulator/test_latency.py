@@ -39,13 +39,13 @@ def test_figures_that_cannot_be(name, value):
 def test_an_answer_takes_its_time_and_an_error_does_not():
     """An answer comes after its latency; an error comes at once."""
     latency = Latency(mean=0.02, time_to_first_token=0.02, tokens_per_second=200)
-    with Simulator(latency=latency, script=[Fault(status=503)]) as sim:
+    with Simulator(latency=latency, script=[Fault(status=503), Fault(kind="ok")]) as sim:
         started = SYSTEM.monotonic()
         assert chat(sim).status_code == 503
         assert SYSTEM.monotonic() - started < 1
         started = SYSTEM.monotonic()
-        assert chat(sim).status_code == 200
-        assert SYSTEM.monotonic() - started >= 0.08
+        assert [chat(sim).status_code, chat(sim).status_code] == [200, 200]
+        assert SYSTEM.monotonic() - started >= 0.16
 
 
 def test_a_stream_comes_a_token_at_a_time():

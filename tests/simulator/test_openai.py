@@ -143,6 +143,8 @@ def test_models_through_the_sdk(client):
         (CHAT, {"model": "m", "messages": [{"role": "user", "content": 1}]}, "messages"),
         (CHAT, chat_body(stream="yes"), "stream"),
         (CHAT, chat_body(max_tokens=0), "max_tokens"),
+        (CHAT, chat_body(stream=True, stream_options=1), "stream_options"),
+        ("/v1/embeddings", {"model": "m", "input": "a", "dimensions": 0}, "dimensions"),
         ("/v1/completions", {"model": "m"}, "prompt"),
         ("/v1/embeddings", {"model": "m", "input": []}, "input"),
         ("/v1/embeddings", {"model": "m", "input": "a", "dimensions": -1}, "dimensions"),

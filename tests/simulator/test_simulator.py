@@ -78,6 +78,7 @@ def test_a_port_that_is_taken():
     [
         ({"port": -1}, "port=-1: give one from 1 to 65535, or 0 for any that is free"),
         ({"port": 65536}, "port=65536: give one from 1 to 65535, or 0 for any that is free"),
+        ({"api_keys": "sk-x"}, "api_keys: give a list of keys, even for one"),
         ({"keep_alive": 0}, "keep_alive=0: give a finite number above 0, or None for none"),
     ],
 )
@@ -110,6 +111,18 @@ def test_run_serves_until_a_signal(number):
     Simulator().run(ready)
     assert seen == [(True, 0)]
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_loop_that_cannot_start(monkeypatch):
+    """Where no event loop can be had, entering raises why."""
+
+    def run(coroutine):
+        coroutine.close()
+        raise OSError("Too many open files")
+
+    monkeypatch.setattr(asyncio, "run", run)
+    with pytest.raises(OSError, match="Too many open files"):
+        Simulator().__enter__()
 
 
 def test_run_on_a_port_that_is_taken():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from threadllm.exceptions import OptionError
-from threadllm.simulator.checks import above_zero, at_least
+from threadllm.simulator.checks import above_zero
 
 Kind: TypeAlias = Literal[
     "status",  # an error answer
@@ -95,11 +95,13 @@ class Script:
     def __init__(self, script: ScriptLike) -> None:
         by_prompt, in_order = (script, ()) if isinstance(script, Mapping) else ({}, script)
         self._in_order = deque(in_order)
-        self._by_prompt = {prompt: deque(faults) for prompt, faults in by_prompt.items()}
+        self._by_prompt: dict[str | None, deque[Fault]] = {
+            prompt: deque(faults) for prompt, faults in by_prompt.items()
+        }
 
     def take(self, prompt: str | None) -> Fault | None:
         """What the script has for a request with this prompt; None where it has ended."""
-        queue = self._in_order or self._by_prompt.get(prompt or "")
+        queue = self._in_order or self._by_prompt.get(prompt)
         return queue.popleft() if queue else None
 
 
@@ -112,7 +114,6 @@ class Rates:
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._faults = tuple(faults)
-        at_least(0, rate=sum(fault.rate for fault in self._faults))
         if sum(fault.rate for fault in self._faults) > 1 + 1e-9:
             raise OptionError("faults: their rates add up to more than 1, lower them")
 

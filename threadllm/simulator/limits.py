@@ -23,7 +23,7 @@ class Limits:
         concurrency: Requests in flight at a time.
         requests_per_minute: Requests per minute, refilled continuously.
         tokens_per_minute: Tokens per minute, of prompt and answer together, charged on arrival;
-            up to one minute's worth may come at once.
+            up to one minute's worth may come at once, and a request that needs more never may.
         burst: Requests that may come at once after a quiet time; one minute's worth by default.
         retry_after: Whether a refusal says how long to wait.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from threadllm.clock import SYSTEM
+from threadllm.exceptions import OptionError
 from threadllm.simulator.counts import Counts, Ledger, Visit
 from threadllm.simulator.dialects import ENDPOINTS, dialect_of
 from threadllm.simulator.dialects.fields import parsed
@@ -60,6 +61,8 @@ class Provider:
         self._rates = Rates(faults)
         self._script = Script(script)
         self._seed = seed
+        if isinstance(api_keys, str):
+            raise OptionError("api_keys: give a list of keys, even for one")
         self._labels = None if api_keys is None else {label_of(key) for key in api_keys}
         self._accounts: dict[tuple[str, str], Account] = {}
         self._ledger = Ledger()
@@ -123,7 +126,7 @@ class Provider:
         scripted = self._script.take(ask.prompt)
         if scripted and scripted.kind != "ok":
             return await exchange.deliver(_reply(exchange, ask), scripted)
-        account = self._accounts.setdefault((exchange.dialect.name, label), Account(self._limits))
+        account = self._account(exchange.dialect.name, label)
         now = asyncio.get_running_loop().time()
         refusal = account.admit(ask.input_tokens + ask.output_tokens, now)
         headers = exchange.dialect.levels(account.levels(now), SYSTEM.time())
@@ -132,10 +135,15 @@ class Provider:
         try:
             luck = (self._seed, ask.digest, nth)
             fault = scripted or self._rates.pick(roll("fault", *luck)) or OK
-            pace = self._latency.pace(roll("latency", *luck)) if fault is OK else AT_ONCE
+            pace = self._latency.pace(roll("latency", *luck)) if fault.kind == "ok" else AT_ONCE
             return await exchange.deliver(_reply(exchange, ask), fault, pace, headers)
         finally:
             account.leave()
+
+    def _account(self, dialect: str, label: str) -> Account:
+        if (account := self._accounts.get((dialect, label))) is None:
+            account = self._accounts[dialect, label] = Account(self._limits)
+        return account
 
     def _read(self, request: web.BaseRequest, raw: bytes, label: str) -> Ask:
         endpoint = ENDPOINTS.get(request.path)

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import threading
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -135,19 +136,27 @@ class Simulator:
     def __enter__(self) -> Self:
         if self._thread.is_alive():
             raise RuntimeError("this simulator is running already: make another")
-        sock, serving = self._bind(), threading.Event()
+        started: Future[None] = Future()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(sock, serving.set)),
+            target=self._run_in_thread,
+            args=(self._bind(), started),
             name="threadllm-simulator",
             daemon=True,
         )
         self._thread.start()
-        serving.wait()
+        started.result()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop()
         self._thread.join()
+
+    def _run_in_thread(self, sock: socket.socket, started: Future[None]) -> None:
+        try:
+            asyncio.run(self._serve(sock, lambda: started.set_result(None)))
+        except OSError as error:  # the machine has no files left for an event loop
+            sock.close()
+            started.set_exception(error)
 
     def _bind(self) -> socket.socket:
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timezone
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from threadllm.simulator.dialects.fields import (
@@ -50,11 +49,7 @@ _ERRORS = {
 
 
 def _error(problem: RequestError) -> Json:
-    usual = (
-        "invalid_request_error"
-        if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        else "api_error"
-    )
+    usual = "api_error" if problem.server_side else "invalid_request_error"
     kind = _ERRORS.get(problem.status, usual)
     return {"type": "error", "error": {"type": kind, "message": problem.message}}
 

@@ -65,7 +65,7 @@ def text_of(content: object) -> str:
     if content is None:
         return ""
     if isinstance(content, list) and all(isinstance(part, dict) for part in content):
-        return "".join(str(part.get("text", "")) for part in content)
+        return "".join(str(part.get("text") or "") for part in content)
     raise RequestError(400, "Invalid type for 'content': expected a string or a list.", "messages")
 
 

@@ -5,13 +5,10 @@ https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
-import base64
 import math
-import struct
-from hashlib import shake_256
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from threadllm.simulator.dialects import embeddings
 from threadllm.simulator.dialects.fields import (
     conversation,
     most_tokens,
@@ -32,7 +29,7 @@ from threadllm.simulator.dialects.values import (
     streamed,
     whole,
 )
-from threadllm.simulator.text import encoded, pieces, tokens
+from threadllm.simulator.text import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,18 +37,13 @@ if TYPE_CHECKING:
     from threadllm.simulator.limits import Level
 
 _SSE = "text/event-stream; charset=utf-8"
-_DIMENSIONS = 8  # of an embedding, where none are asked for
 _SECOND = 1000  # milliseconds
 _MINUTE = 60 * _SECOND
 _CODES = {401: "invalid_api_key", 402: "insufficient_quota", 429: "rate_limit_exceeded"}
 
 
 def _error(problem: RequestError) -> Json:
-    usual = (
-        "invalid_request_error"
-        if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        else "server_error"
-    )
+    usual = "server_error" if problem.server_side else "invalid_request_error"
     kinds = {402: "insufficient_quota", 429: problem.about}
     return {
         "error": {
@@ -107,6 +99,11 @@ def _event(value: object) -> bytes:
     return b"data: " + dumped(value) + b"\n\n"
 
 
+def _streams(body: Json) -> bool:
+    optional(body, "stream_options", dict)
+    return optional(body, "stream", bool) or False
+
+
 def _read_chat(body: Json) -> Ask:
     prompt, text = conversation(body)
     most = most_tokens(body, "max_completion_tokens", "max_tokens")
@@ -115,7 +112,7 @@ def _read_chat(body: Json) -> Ask:
         prompt,
         text,
         (Answer.to(prompt, most),),
-        stream=optional(body, "stream", bool) or False,
+        stream=_streams(body),
         body=body,
     )
 
@@ -128,7 +125,7 @@ def _read_completion(body: Json) -> Ask:
         prompts[-1],
         "\n".join(prompts),
         tuple(Answer.to(prompt, most) for prompt in prompts),
-        stream=optional(body, "stream", bool) or False,
+        stream=_streams(body),
         body=body,
     )
 
@@ -145,8 +142,7 @@ def _frame(ask: Ask, kind: str, choices: list[Json], **more: object) -> Json:
 
 
 def _stream(ask: Ask, kind: str, opening: list[Json], steps: list[Json], end: list[Json]) -> Reply:
-    options = optional(ask.body, "stream_options", dict) or {}
-    wanted = bool(options.get("include_usage"))
+    wanted = bool((optional(ask.body, "stream_options", dict) or {}).get("include_usage"))
     blank: Json = {"usage": None} if wanted else {}
     last = [_event(_frame(ask, kind, [], usage=_usage(ask)))] if wanted else []
     return streamed(
@@ -205,38 +201,6 @@ def _reply_completion(ask: Ask) -> Reply:
     return whole(_frame(ask, "text_completion", choices, usage=_usage(ask)), ask)
 
 
-def _read_embeddings(body: Json) -> Ask:
-    inputs = texts(body, "input")
-    if (optional(body, "dimensions", int) or 1) < 1:
-        raise RequestError(400, "Invalid 'dimensions': expected at least 1.", "dimensions")
-    return Ask(need(body, "model", str), inputs[-1], "\n".join(inputs), body=body)
-
-
-def _vector(text: str, dimensions: int) -> list[float]:
-    raw = [byte / 127.5 - 1 for byte in shake_256(encoded(text)).digest(dimensions)]
-    length = math.hypot(*raw)
-    return [figure / length for figure in raw]
-
-
-def _reply_embeddings(ask: Ask) -> Reply:
-    dimensions = optional(ask.body, "dimensions", int) or _DIMENSIONS
-    vectors = [_vector(text, dimensions) for text in texts(ask.body, "input")]
-    packed = ask.body.get("encoding_format") == "base64"
-    data = [
-        {
-            "object": "embedding",
-            "index": index,
-            "embedding": base64.b64encode(struct.pack(f"<{dimensions}f", *vector)).decode()
-            if packed
-            else vector,
-        }
-        for index, vector in enumerate(vectors)
-    ]
-    count = tokens(ask.text)
-    usage = {"prompt_tokens": count, "total_tokens": count}
-    return whole({"object": "list", "data": data, "model": ask.model, "usage": usage}, ask)
-
-
 def _reply_models(ask: Ask) -> Reply:
     row = {"id": "simulated", "object": "model", "created": CREATED, "owned_by": "threadllm"}
     return whole({"object": "list", "data": [row]}, ask)
@@ -245,6 +209,6 @@ def _reply_models(ask: Ask) -> Reply:
 ENDPOINTS: Mapping[str, Endpoint] = {
     "/v1/chat/completions": Endpoint("POST", OPENAI, _read_chat, _reply_chat),
     "/v1/completions": Endpoint("POST", OPENAI, _read_completion, _reply_completion),
-    "/v1/embeddings": Endpoint("POST", OPENAI, _read_embeddings, _reply_embeddings),
+    "/v1/embeddings": Endpoint("POST", OPENAI, embeddings.read, embeddings.reply),
     "/v1/models": Endpoint("GET", OPENAI, lambda _: Ask("", "", ""), _reply_models, paid=False),
 }

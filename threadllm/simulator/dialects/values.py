@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 
 from threadllm.simulator.text import TOKEN, answer_to, digest, tokens
@@ -114,6 +115,11 @@ class RequestError(Exception):
         self.message = message
         self.param = param
         self.about = about
+
+    @property
+    def server_side(self) -> bool:
+        """Whether the server is to blame, not the request."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 @dataclass(frozen=True, slots=True)
