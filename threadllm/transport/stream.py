@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPResponse
@@ -9,7 +10,7 @@ from urllib3 import HTTPResponse
 from threadllm.providers import StreamUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from requests import Response
 
@@ -21,31 +22,72 @@ class _Followed(HTTPResponse):
 
     A response becomes one by a change of class: a wrapper would not be what users of
     `response.raw` know, and patched methods on it would keep it alive through a cycle.
+
+    What the garbage collector may run, wherever it strikes, takes no lock here: a body left
+    unread and unclosed ends with its call.
     """
 
     exchange: Exchange
+    usage: StreamUsage
+    _reading = False
+    _collected = False
 
     def stream(
         self, amt: int | None = 2**16, decode_content: bool | None = None
     ) -> Generator[bytes, None, None]:
         """The body in pieces, as `HTTPResponse.stream`: what requests reads through."""
-        exchange, usage = self.exchange, StreamUsage()
-        try:
+        with self._followed():
             for chunk in super().stream(amt, decode_content):
-                exchange.size += len(chunk)
-                usage.feed(chunk)
+                self._count(chunk)
                 yield chunk
+        self._end()
+
+    def read(
+        self,
+        amt: int | None = None,
+        decode_content: bool | None = None,
+        cache_content: bool = False,
+    ) -> bytes:
+        """The body, or some of it, as `HTTPResponse.read`."""
+        if self._reading:  # `stream` reads through here, and counts itself
+            return super().read(amt, decode_content, cache_content)
+        with self._followed():
+            data = super().read(amt, decode_content, cache_content)
+        self._count(data or b"")
+        if self.closed:
+            self._end()
+        return data
+
+    def close(self) -> None:
+        """Close the connection: the reader wants no more."""
+        super().close()
+        if not self._collected:
+            self._end()
+
+    def __del__(self) -> None:
+        self._collected = True
+        super().__del__()
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        self._reading = True
+        try:
+            yield
         except Exception as error:
-            exchange.break_off(error)
+            self.exchange.break_off(error)
+            self._end()
             raise
         finally:
-            usage.close()
-            exchange.usage = usage.usage
-            exchange.finish()
+            self._reading = False
 
-    def release_conn(self) -> None:
-        """Give the connection back: all has been read, or the reader wants no more."""
-        super().release_conn()
+    def _count(self, chunk: bytes) -> None:
+        self.exchange.size += len(chunk)
+        self.usage.feed(chunk)
+        self.exchange.usage = self.usage.usage
+
+    def _end(self) -> None:
+        self.usage.close()
+        self.exchange.usage = self.usage.usage
         self.exchange.finish()
 
 
@@ -57,7 +99,7 @@ def follow(response: Response, exchange: Exchange) -> None:
     """
     raw: Any = response.raw
     if type(raw) is HTTPResponse and not raw.closed:
-        vars(raw)["exchange"] = exchange
+        vars(raw).update(exchange=exchange, usage=StreamUsage())
         raw.__class__ = _Followed
     else:
         exchange.finish()
