@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -23,14 +24,45 @@ if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
 
 
+class _GetAdapter:
+    """`Session.get_adapter` for one while, over whatever was found there.
+
+    A mock that was put over it may put it back when that while is over: then it takes itself out
+    as soon as somebody looks at it.
+    """
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+        self.wanted = True
+
+    def __get__(self, session: requests.Session | None, owner: type[requests.Session]) -> Any:
+        if not self.wanted:
+            self.remove()
+            return _bound(self.found, session, owner)
+        return self if session is None else partial(self, session)
+
+    def __call__(self, session: requests.Session, url: str) -> BaseAdapter:
+        adapter: BaseAdapter = _bound(self.found, session, type(session))(url=url)
+        call = current.get()
+        if call is None or not call.terms.patched or isinstance(adapter, CallAdapter):
+            return adapter
+        return own.adapter if _is_untouched(adapter) else CallAdapter(adapter)
+
+    def remove(self) -> None:
+        """Put back what was found, unless somebody has put something else there."""
+        self.wanted = False
+        if vars(requests.Session)["get_adapter"] is self:
+            _set("get_adapter", self.found)
+
+
 class _Patch:
     """The two attributes, put in place by the first who needs them, taken out by the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0  # guarded by _lock
-        self._underneath: Any = None  # guarded by _lock: the get_adapter that was found
-        self._ours = {"get_adapter": self._get_adapter(), "cookies": CallCookies()}
+        self._get_adapter: _GetAdapter | None = None  # guarded by _lock
+        self._cookies = CallCookies()
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -47,47 +79,44 @@ class _Patch:
                     self._uninstall()
 
     def _install(self) -> None:
-        found = requests.Session.get_adapter
-        if found is not self._ours["get_adapter"]:  # else somebody's mock put ours back
-            self._underneath = found
-        for name, attribute in self._ours.items():
-            self._set(name, attribute)
+        _ = requests.Session.get_adapter  # one that is wanted no more goes
+        self._get_adapter = _GetAdapter(vars(requests.Session)["get_adapter"])
+        _set("get_adapter", self._get_adapter)
+        _set("cookies", self._cookies)
 
     def _uninstall(self) -> None:
-        if vars(requests.Session)["get_adapter"] is self._ours["get_adapter"]:
-            self._set("get_adapter", self._underneath)
-        if vars(requests.Session)["cookies"] is self._ours["cookies"]:
+        if self._get_adapter is not None:
+            self._get_adapter.remove()
+        if vars(requests.Session).get("cookies") is self._cookies:
             delattr(requests.Session, "cookies")
-
-    @staticmethod
-    def _set(name: str, attribute: object) -> None:
-        setattr(requests.Session, name, attribute)
-
-    def _get_adapter(self) -> Any:
-        def get_adapter(session: requests.Session, url: str) -> BaseAdapter:
-            adapter: BaseAdapter = self._underneath(session, url)
-            call = current.get()
-            if call is None or not call.terms.patched or isinstance(adapter, CallAdapter):
-                return adapter
-            return own.adapter if _is_untouched(adapter) else CallAdapter(adapter)
-
-        return get_adapter
 
 
 patched = _Patch().in_place
 
 
-def _settings(adapter: HTTPAdapter) -> dict[str, object]:
-    """All that can be set on an adapter, in a form that compares."""
-    settings = {name: value for name, value in vars(adapter).items() if name != "proxy_manager"}
-    settings["max_retries"] = vars(adapter.max_retries)
-    settings["poolmanager"] = adapter.poolmanager.connection_pool_kw
-    return settings
+def _set(name: str, attribute: object) -> None:
+    setattr(requests.Session, name, attribute)
 
 
-_UNTOUCHED = _settings(HTTPAdapter())
+def _bound(found: Any, session: requests.Session | None, owner: type[requests.Session]) -> Any:
+    """What was found, as looking it up gives it: a mock need not be a function."""
+    return found.__get__(session, owner) if hasattr(found, "__get__") else found
 
 
 def _is_untouched(adapter: BaseAdapter) -> bool:
     """Whether the adapter is as `requests.Session` itself mounts it; any other stays in force."""
     return type(adapter) is HTTPAdapter and _settings(adapter) == _UNTOUCHED
+
+
+def _settings(adapter: HTTPAdapter) -> list[object]:
+    """All that can be set on an adapter, in a form that compares."""
+    parts = (adapter, adapter.max_retries, adapter.poolmanager)
+    return [(type(part), _without(vars(part))) for part in parts]
+
+
+def _without(settings: dict[str, object]) -> dict[str, object]:
+    gathered = {"max_retries", "poolmanager", "proxy_manager", "pools"}  # parts, and use's traces
+    return {name: value for name, value in settings.items() if name not in gathered}
+
+
+_UNTOUCHED = _settings(HTTPAdapter())
