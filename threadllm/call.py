@@ -17,7 +17,7 @@ from threadllm.exceptions import CallCancelled
 from threadllm.outcome import RequestRecord, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterator
     from http.cookiejar import CookieJar
 
     from threadllm.clock import Sleeper
@@ -104,18 +104,17 @@ class Call:
 
     Attributes:
         terms: What it goes by.
-        cookies: The cookie jar that stands in for each session's own, for this call alone.
     """
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
-        self.cookies: MutableMapping[object, CookieJar] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()  # guards all that follows
         self._slot_in_hand = False
         self._open: set[Exchange] = set()
         self._records: list[RequestRecord] = []
         self._usage = Usage()
         self._retries = 0
+        self._cookies: dict[int, tuple[weakref.ref[object], CookieJar]] = {}  # by session
         self._failures: dict[str, Failure] = {}  # by URL: the last request there failed for good
         self._waited = 0.0
         self._began = self._ended = 0.0
@@ -235,6 +234,17 @@ class Call:
         with self._lock:
             self._failures.pop(url, None)
 
+    def cookies_of(self, session: object) -> CookieJar | None:
+        """The cookie jar that stands in for a session's own, for this call alone."""
+        with self._lock:
+            lent_to, jar = self._cookies.get(id(session), (None, None))
+        return jar if lent_to is not None and lent_to() is session else None
+
+    def lend_cookies(self, session: object, jar: CookieJar) -> None:
+        """Let a jar stand in for a session's own. Sessions go by identity: some cannot hash."""
+        with self._lock:
+            self._cookies[id(session)] = weakref.ref(session), jar
+
     # Within.
 
     @contextmanager
@@ -259,7 +269,7 @@ class Call:
     def _take_slot(self) -> bool:
         with self._lock:
             in_hand, self._slot_in_hand = self._slot_in_hand, False
-            streaming = bool(self._open)
+            streaming = any(exchange.holds_slot for exchange in self._open)
         # A call that reads a stream holds a slot: to wait for another would be to wait for
         # itself. Its further requests ride along where no slot is free.
         return in_hand or self.terms.quota.slots.acquire(blocking=not streaming)

@@ -6,17 +6,16 @@ Both end with their thread, which closes their sockets. Cookies belong to calls,
 from __future__ import annotations
 
 import threading
+import weakref
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from http.cookiejar import CookieJar
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 
-from threadllm.call import current
+from threadllm.call import Call, current
 from threadllm.transport.adapter import CallAdapter
-
-if TYPE_CHECKING:
-    from http.cookiejar import CookieJar
 
 
 class CallCookies:
@@ -24,51 +23,82 @@ class CallCookies:
 
     The jar starts as a copy of what the session itself holds, which calls never change: a cookie
     that one call is given does not go out with another's requests. Outside calls nothing differs.
+
+    Args:
+        always: Whether calls whose dispatcher patches nothing are lent one too.
     """
+
+    def __init__(self, *, always: bool = False) -> None:
+        self._always = always
 
     def __get__(self, session: Any, owner: type | None = None) -> Any:
         if session is None:
             return self
-        base: CookieJar | None = vars(session).get("cookies")
-        call = current.get()
-        if call is None or base is None:
-            return base
-        jar = call.cookies.get(session)
+        call = self._call(session)
+        if call is None:
+            return self._own(session)
+        jar = call.cookies_of(session)
         if jar is None:
-            jar = call.cookies[session] = _copied(base)
+            jar = _copied(vars(session)["cookies"])
+            call.lend_cookies(session, jar)
         return jar
 
-    def __set__(self, session: Any, jar: CookieJar) -> None:
-        call = current.get()
-        if call is None or "cookies" not in vars(session):
+    def __set__(self, session: Any, jar: Any) -> None:
+        call = self._call(session)
+        if call is None:
             vars(session)["cookies"] = jar
         else:
-            call.cookies[session] = jar
+            call.lend_cookies(session, jar)
+
+    def __delete__(self, session: Any) -> None:
+        self._own(session)
+        del vars(session)["cookies"]
+
+    def _call(self, session: Any) -> Call | None:
+        """The call in progress, if it is to lend the session a jar in place of its own."""
+        call = current.get()
+        lends = call is not None and (self._always or call.terms.patched)
+        return call if lends and "cookies" in vars(session) else None
+
+    @staticmethod
+    def _own(session: Any) -> Any:
+        try:
+            return vars(session)["cookies"]
+        except KeyError:
+            raise AttributeError("cookies", name="cookies", obj=session) from None
 
 
-def _copied(jar: CookieJar) -> CookieJar:
+def _copied(jar: Any) -> Any:
     """A jar of the same kind and policy, with the same cookies; not every kind has a `copy`."""
     twin = copy(jar)
-    twin.clear()
-    for cookie in jar:
-        twin.set_cookie(cookie)
+    if isinstance(jar, CookieJar):
+        twin.clear()
+        for cookie in jar:
+            twin.set_cookie(copy(cookie))
     return twin
 
 
 class ThreadSession(requests.Session):
     """A `requests.Session` over its thread's connections."""
 
-    cookies: Any = CallCookies()
+    cookies: Any = CallCookies(always=True)
+
+
+class _Presence:
+    """Goes when its thread goes: nobody else holds it, whatever is kept of the thread's work."""
 
 
 class _Thread(threading.local):
     """What a thread has, made when it is first asked for."""
 
     def __init__(self) -> None:
-        self.adapter = CallAdapter(HTTPAdapter())
+        connections = HTTPAdapter()
+        self.adapter = CallAdapter(connections)
         self.session = ThreadSession()
         self.session.mount("https://", self.adapter)
         self.session.mount("http://", self.adapter)
+        self._presence = _Presence()
+        weakref.finalize(self._presence, connections.close)
 
 
 own = _Thread()
