@@ -11,7 +11,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from requests import PreparedRequest, RequestException, Response
 from requests.adapters import BaseAdapter
+from urllib3 import Retry
 
 from threadllm.call import current
 from threadllm.transport.delivery import Delivery
@@ -19,15 +21,24 @@ from threadllm.transport.delivery import Delivery
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from requests import PreparedRequest, Response
-
 
 class CallAdapter(BaseAdapter):
-    """Carries the requests of calls over another adapter."""
+    """Carries the requests of calls over another adapter, whose attributes it shows.
 
-    def __init__(self, inner: BaseAdapter) -> None:
+    Args:
+        inner: The adapter that does the exchanges.
+        for_hooks: Whether it is for a hook that sends again, as digest authentication does.
+    """
+
+    def __init__(self, inner: BaseAdapter, *, for_hooks: bool = False) -> None:
         super().__init__()
         self._inner = inner
+        self._for_hooks = for_hooks
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # above all what a copy asks for before it has anything
+            raise AttributeError(name)
+        return getattr(self._inner, name)
 
     def send(
         self,
@@ -46,14 +57,18 @@ class CallAdapter(BaseAdapter):
         if call is None:
             return send(timeout=timeout)
         timeout = call.terms.timeout if timeout is None else timeout
-        delivery = Delivery(call, partial(send, timeout=timeout), request, streamed=stream)
-        if retries_itself(self._inner):
-            delivery.leave_retries_to_adapter()
-        response = delivery.run()
-        vars(response)["connection"] = (
-            self  # a hook that sends again, as digest authentication does
+        delivery = Delivery(
+            call,
+            partial(send, timeout=timeout),
+            request,
+            streamed=stream,
+            retried_below=partial(_retries, self._inner, str(request.method)),
         )
-        _keep_elapsed(request, response, delivery.elapsed)
+        response = delivery.run()
+        vars(response)["connection"] = CallAdapter(self._inner, for_hooks=True)
+        response.elapsed = timedelta(seconds=delivery.elapsed)
+        if not self._for_hooks:
+            _keep_elapsed(request, response)
         return response
 
     def close(self) -> None:
@@ -61,22 +76,33 @@ class CallAdapter(BaseAdapter):
         self._inner.close()
 
 
-def retries_itself(adapter: BaseAdapter) -> bool:
-    """Whether the user gave the adapter retries of its own; attempts must not multiply."""
-    return bool(getattr(getattr(adapter, "max_retries", None), "total", 0))
+def _retries(adapter: BaseAdapter, method: str, result: Response | RequestException) -> bool:
+    """Whether the adapter's own retries, where the user gave it some, were for such a result."""
+    policy = getattr(adapter, "max_retries", None)
+    if not isinstance(policy, Retry):
+        return False
+    parts = (policy.connect, policy.read, policy.status, policy.other)
+    if not (any(parts) if policy.total is None else policy.total):
+        return False
+    if isinstance(result, RequestException):
+        return True
+    return policy.is_retry(method, result.status_code, "Retry-After" in result.headers)
 
 
-def _keep_elapsed(request: PreparedRequest, response: Response, seconds: float) -> None:
-    """Let `response.elapsed` be that of the last exchange, as requests documents it.
+def _keep_elapsed(request: PreparedRequest, response: Response) -> None:
+    """Let `response.elapsed` stay that of the last exchange, as requests documents it.
 
     The session sets it after `send` and before the hooks, to a figure that includes all waits.
     So a hook that comes first, and once, puts it right.
     """
-    own: Any = request.hooks.get("response", [])
+    hooks: Any = request.hooks
+    if not isinstance(hooks, dict):
+        return
+    own, elapsed = hooks.get("response", []), response.elapsed
 
     def put_right(answer: Response, **_: object) -> None:
-        request.hooks["response"] = own
+        hooks["response"] = own
         if answer is response:
-            answer.elapsed = timedelta(seconds=seconds)
+            answer.elapsed = elapsed
 
-    request.hooks["response"] = [put_right, *([own] if callable(own) else own)]
+    hooks["response"] = [put_right, *([own] if callable(own) else own)]

@@ -7,10 +7,15 @@ its errors. What it cannot send twice it reports as not its own, for the dispatc
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from requests.exceptions import HTTPError, RequestException, UnrewindableBodyError
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ContentDecodingError,
+    HTTPError,
+    RequestException,
+    UnrewindableBodyError,
+)
 
 from threadllm.call import Failure
 from threadllm.exceptions import CallCancelled
@@ -50,25 +55,35 @@ class _Try(NamedTuple):
 class Delivery:
     """Sends one request of a call, as often as the call's policy wants.
 
+    Args:
+        call: The call in progress.
+        send: Sends the request once.
+        request: What is sent.
+        streamed: Whether the function reads the body itself.
+        retried_below: Whether what `send` ended in had retries of the user's own already.
+
     Attributes:
         elapsed: Seconds from sending to the answer's headers, of the last try.
     """
 
     def __init__(
-        self, call: Call, send: Callable[[], Response], request: PreparedRequest, *, streamed: bool
+        self,
+        call: Call,
+        send: Callable[[], Response],
+        request: PreparedRequest,
+        *,
+        streamed: bool,
+        retried_below: Callable[[Response | RequestException], bool],
     ) -> None:
         self.elapsed = 0.0
         self._call = call
         self._send = send
         self._request = request
         self._streamed = streamed
+        self._retried_below = retried_below
         self._resendable = can_resend(request)
         self._attempts = Attempts(call.terms.retry)
         self._address = address_of(request.url or "")
-
-    def leave_retries_to_adapter(self) -> None:
-        """Charge no retry here: the adapter below has done its own."""
-        self._attempts = Attempts(replace(self._call.terms.retry, attempts=1))
 
     def run(self) -> Response:
         """The response of the last try.
@@ -98,11 +113,11 @@ class Delivery:
             response = self._send()
             self.elapsed = self._call.terms.now() - exchange.sent
             exchange.status = response.status_code
-            if self._streamed and response.status_code not in self._call.terms.retry.statuses:
+            if self._streamed and not (response.status_code in ERRORS or response.is_redirect):
                 content = b""
                 follow(response, exchange)
             else:
-                content = response.content
+                content = _content_of(response)
                 exchange.size, exchange.usage = len(content), usage_of(content)
                 exchange.finish()
         except RequestException as error:
@@ -125,25 +140,28 @@ class Delivery:
 
     def _next_wait(self, last: _Try) -> float | None:
         """Seconds to the next try, or None; a 429 shuts the gate for everyone meanwhile."""
-        terms, paced = self._call.terms, last.verdict is Verdict.PACE
-        if paced:
-            terms.tally.count("throttled")
-        if not self._resendable:
+        terms = self._call.terms
+        if last.verdict is Verdict.RETRY and self._retried_below(last.result):
             return None
         now = terms.now()
         wait = self._attempts.next_wait(last.verdict, last.asked, now)
-        if paced and wait is not None:
+        if last.verdict is Verdict.PACE and wait is not None:
             gate = terms.quota.gate(self._address.origin)
-            gate.shut(now + wait, now=now, sent=last.sent, asked=last.asked is not None)
+            asked = terms.retry.respect_retry_after and bool(last.asked)
+            gate.shut(now + wait, now=now, sent=last.sent, asked=asked)
+        if not self._resendable:
+            return None  # the dispatcher judges it, and counts
+        if last.verdict is Verdict.PACE:
+            terms.tally.count("throttled")
         return wait
 
     def _prepare_next(self, verdict: Verdict, wait: float) -> None:
         """Wait out a retry; after a 429 the next try waits before the gate instead."""
+        rewind(self._request)
         if verdict is Verdict.RETRY:
             moment = self._call.terms.now() + wait
             self._call.park(lambda: moment)
             self._call.charge_retry()
-        rewind(self._request)
 
     def _conclude(self, last: _Try) -> Response:
         url, result = self._address.url, last.result
@@ -160,6 +178,15 @@ class Delivery:
 def _status_error(response: Response, url: str) -> HTTPError:
     """What `raise_for_status` would raise, without the query, with the provider's own words."""
     text = f"{response.status_code} {response.reason} for url: {url}"
-    with suppress(RuntimeError):  # a streamed body, already being read elsewhere
-        text += f": {redact(response.text[:_EXCERPT])}" if response.text else ""
-    return HTTPError(text, response=response)
+    excerpt = redact(response.text[:_EXCERPT])
+    return HTTPError(f"{text}: {excerpt}" if excerpt else text, response=response)
+
+
+def _content_of(response: Response) -> bytes:
+    """The whole body. A redirect may come with a broken one: requests follows it all the same."""
+    broken = (ChunkedEncodingError, ContentDecodingError) if response.is_redirect else ()
+    with suppress(*broken):
+        content: object = response.content
+        if isinstance(content, bytes):  # an adapter of the user's own may have none
+            return content
+    return b""

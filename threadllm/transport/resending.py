@@ -29,9 +29,13 @@ class Address(NamedTuple):
 @lru_cache(maxsize=256)
 def address_of(url: str) -> Address:
     """The address in a URL, without its user, its query and its fragment."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:  # requests leaves the URLs of other schemes to their adapters
+        scheme = url.partition(":")[0]
+        return Address(f"{scheme}:", f"{scheme}:")
     netloc = parts.netloc.rpartition("@")[2]
-    port = parts.port or _PORTS.get(parts.scheme, 0)
     return Address(
         f"{parts.scheme}://{netloc}{parts.path}", f"{parts.scheme}://{parts.hostname}:{port}"
     )
@@ -40,7 +44,8 @@ def address_of(url: str) -> Address:
 def can_resend(request: PreparedRequest) -> bool:
     """Whether the body can be sent again: bytes, text, or a file that can seek."""
     body: object = request.body
-    return body is None or isinstance(body, (bytes, str)) or isinstance(_position(request), int)
+    whole = body is None or isinstance(body, (bytes, str, bytearray, memoryview))
+    return whole or isinstance(_position(request), int)
 
 
 def rewind(request: PreparedRequest) -> None:
