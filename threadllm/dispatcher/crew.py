@@ -1,4 +1,9 @@
-"""What a worker does with a task: when its call begins, whether it is tried again, how it ends."""
+"""What a worker does with a task: when its call begins, whether it is tried again, how it ends.
+
+An error holds the frames it passed, and a frame its locals. So that a task that failed is gone
+when its reader lets go of it, and not when the collector comes by, the frames under a call hold
+neither the task nor the call when they are left.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +41,15 @@ class Crew:
         self._no_longer_waits(task)
         call = Call(self._terms)
         try:
-            call.begin()
-        except CallCancelled:
-            self.drop(task)
-            return None
-        if not task.start():
+            if task.unwanted or not self._begin(call):
+                self.drop(task)
+                return None
+            if task.start():
+                return self._execute(task, call)
             call.end()
             return None
-        return self._execute(task, call)
+        finally:
+            del task, call
 
     def drop(self, task: Task[Any]) -> None:
         """End a task that will not be run: with the error it was put off for, or cancelled."""
@@ -59,18 +65,26 @@ class Crew:
             self._terms.tally.count("failed")
             task.future.set_exception(error)
 
+    @staticmethod
+    def _begin(call: Call) -> bool:
+        try:
+            call.begin()
+        except CallCancelled:
+            return False
+        return True
+
     def _execute(self, task: Task[Any], call: Call) -> float | None:
-        value, error = None, None
+        value, error, failure = None, None, None
         try:
-            value = task.run(call)
-        except BaseException as raised:
-            error = raised  # whatever it is, it is the item's: the thread lives on
-        call.end()
-        task.add(call)
-        failure = call.failure
-        if error is None and failure is not None:
-            error = failure.error  # the function swallowed it
-        try:
+            try:
+                value = task.prepare(call)()
+            except BaseException as raised:
+                error = raised  # whatever it is, it is the item's: the thread lives on
+            call.end()
+            task.add(call)
+            failure = call.failure
+            if error is None and failure is not None:
+                error = failure.error  # the function swallowed it
             if error is None:
                 self._terms.tally.count("ok")
                 task.future.set_result(value)
@@ -82,15 +96,18 @@ class Crew:
                 self._put_off(task, error)
             return due
         finally:
-            del error, failure, task  # an error holds its frames: let them hold it no longer
+            del task, call, error, failure
 
     def _due(self, task: Task[Any], call: Call, error: BaseException) -> float | None:
         """When to run the call again, for an error that the transport does not own."""
         terms = self._terms
-        if terms.sleeper.awake or not isinstance(error, Exception):
+        if terms.sleeper.awake or task.unwanted or not _may_mend(error):
             return None
-        verdict, reply = terms.retry.verdict_on_error(error)
-        asked = seconds_to_wait(reply, now=terms.sleeper.clock.time()) if reply else None
+        try:
+            verdict, reply = terms.retry.verdict_on_error(error)
+            asked = seconds_to_wait(reply, now=terms.sleeper.clock.time()) if reply else None
+        except Exception:
+            return None  # an error whose own attributes raise has said nothing
         now = terms.now()
         wait = task.attempts.next_wait(verdict, asked, now)
         if verdict is Verdict.PACE:
@@ -113,3 +130,8 @@ class Crew:
         if task.waits:
             task.waits = False
             self._terms.tally.count("retrying", -1)
+
+
+def _may_mend(error: BaseException) -> bool:
+    """Whether another call could end otherwise: never after what ends a program or a run."""
+    return isinstance(error, Exception) and not isinstance(error, CallCancelled)

@@ -123,8 +123,8 @@ class Dispatcher(Executor):
         Raises:
             RuntimeError: After shutdown.
         """
-        self._expect(1)
-        return self._add(partial(fn, *args, **kwargs)).future
+        self._expect((fn,))
+        return self._add(lambda: fn(*args, **kwargs)).future
 
     def map(
         self,
@@ -161,7 +161,7 @@ class Dispatcher(Executor):
                 f"unpack={unpack!r}: it takes one iterable, of what is to be unpacked"
             )
         window = checked_window(buffersize, self._max_workers)
-        self._expect(_length(*iterables))
+        self._expect(*iterables)
         feed = Feed(items, lambda item: self._add(bind(item)), window)
         results = Results(feed, self._terms.sleeper.clock, timeout)
         if not feed.ended:
@@ -194,7 +194,7 @@ class Dispatcher(Executor):
         """
         bind = binder(fn, unpack)
         window = checked_window(buffersize, self._max_workers)
-        self._expect(_length(items))
+        self._expect(items)
         feed = Feed(items, lambda item: self._add(bind(item)), window, key)
         return read(feed, InOrder() if ordered else AsFinished())
 
@@ -202,19 +202,18 @@ class Dispatcher(Executor):
         """Take no more, as `Executor.shutdown`.
 
         With `cancel_futures` what has not begun is cancelled, calls that are parked end with the
-        error they were parked for, and those in flight are finished.
+        error they were parked for, and those in flight are finished. Ctrl-C while this waits has
+        the same effect, and is then raised.
         """
-        if cancel_futures:
-            self._terms.sleeper.wake()
-        else:
-            for results in [*self._unread]:
-                results.submit_rest()
-        self._unread.clear()
-        self._workers.close()
-        if cancel_futures:
-            for task in self._workers.drain():
-                self._crew.drop(task)
-        self._pool.shutdown(wait=wait)
+        try:
+            self._close(cancel=cancel_futures)
+            self._pool.shutdown(wait=wait)
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C, while it fed or waited
+            self._close(cancel=True)
+            self._pool.shutdown(wait=wait)
+            raise
 
     def __exit__(
         self,
@@ -227,21 +226,33 @@ class Dispatcher(Executor):
             self._unread.clear()
         self.shutdown(cancel_futures=not (error is None or isinstance(error, Exception)))
 
+    def _close(self, *, cancel: bool) -> None:
+        if cancel:
+            self._terms.sleeper.wake()
+        else:
+            for results in [*self._unread]:
+                results.submit_rest()
+        self._unread.clear()
+        self._workers.close()
+        if cancel:
+            for task in self._workers.drain():
+                self._crew.drop(task)
+
     def _add(self, run: Callable[[], R]) -> Task[R]:
         task = Task(run, self._terms)
         self._workers.add(task)
         return task
 
-    def _expect(self, items: int | None) -> None:
-        if self._painter is not None:
-            self._painter.expect(items)
+    def _expect(self, *inputs: Iterable[Any]) -> None:
+        if self._painter is not None:  # only then: to tell its length may cost an input much
+            self._painter.expect(_length(*inputs))
 
 
 def _length(*iterables: Iterable[Any]) -> int | None:
     """How many items there will be, if all the inputs know."""
     try:
         return min((len(items) for items in cast("tuple[Sized, ...]", iterables)), default=0)
-    except TypeError:
+    except (TypeError, OverflowError):  # no length, or none that fits
         return None
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from threadllm.dispatcher.task import Task
+    from threadllm.outcome import Outcome
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,9 +25,13 @@ class Fed(Generic[T, R]):
     item: T
     task: Task[R]
 
+    def outcome(self) -> Outcome[T, R]:
+        """What became of it, once its task has ended."""
+        return self.task.outcome(self.index, self.key, self.item)
+
 
 class Feed(Generic[T, R]):
-    """Pulls items and submits each as it comes.
+    """Pulls items and submits each as it comes. Whatever breaks it is kept until `check`.
 
     Attributes:
         window: How many items may be pulled and not yet handed back.
@@ -49,24 +54,25 @@ class Feed(Generic[T, R]):
 
     @property
     def ended(self) -> bool:
-        """Whether the input has no more, or broke."""
+        """Whether no more will come: the input has no more, it broke, or it was closed."""
         return self._ended
 
-    def pull(self) -> Fed[T, R] | None:
-        """The next item, submitted; None at the end of the input, or where it broke."""
+    def pull(self, take: Callable[[Fed[T, R]], None]) -> bool:
+        """Submit the next item and have it taken, one at a time; whether there was one."""
         with self._lock:
-            if self._ended:
-                return None
             try:
-                index, item = next(self._items)
-                key = index if self._key is None else self._key(item)
-            except StopIteration:
-                self._ended = True
-                return None
+                pulled = None if self._ended else next(self._items, None)
+                if pulled is not None:
+                    take(self._submitted(*pulled))
+                    return True
             except Exception as error:
-                self._ended, self._error = True, error
-                return None
-            return Fed(index, key, item, self._submit(item))
+                self._error = error
+            self._ended = True
+            return False
+
+    def _submitted(self, index: int, item: T) -> Fed[T, R]:
+        key = index if self._key is None else self._key(item)
+        return Fed(index, key, item, self._submit(item))
 
     def close(self) -> None:
         """Pull no more."""
@@ -74,6 +80,10 @@ class Feed(Generic[T, R]):
             self._ended = True
 
     def check(self) -> None:
-        """Raise what the input raised: for when all that came before has been handed back."""
-        if self._error is not None:
-            raise self._error
+        """Raise what broke the feed: for when all that came before has been handed back."""
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # else it would hold this frame, and the frame the error

@@ -10,6 +10,7 @@ from threadllm.exceptions import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from threadllm.clock import Clock
     from threadllm.quota import Quota
     from threadllm.retry import Retry
 
@@ -36,6 +37,7 @@ class Options(TypedDict, total=False):
     request_timeout: Timeout
     progress: bool | Callable[..., Any]
     patch_requests: bool
+    clock: Clock
 
 
 def checked_workers(max_workers: int | None) -> int:

@@ -74,20 +74,20 @@ class InOrder:
 def read(feed: Feed[T, R], order: Order) -> Generator[Outcome[T, R], None, None]:
     """Pull and hand back by turns, so that a slow input holds no finished outcome back."""
     in_hand: dict[int, Fed[T, R]] = {}
+
+    def take(fed: Fed[T, R]) -> None:
+        in_hand[fed.index] = fed
+        order.add(fed.index, fed.task.future)
+
     try:
         while True:
-            fed = feed.pull() if len(in_hand) < feed.window else None
-            if fed is not None:
-                in_hand[fed.index] = fed
-                order.add(fed.index, fed.task.future)
-                if not order.is_ready():
-                    continue
+            if len(in_hand) < feed.window and feed.pull(take) and not order.is_ready():
+                continue
             if not in_hand:
                 break
-            ended = in_hand.pop(order.next())
-            yield ended.task.outcome(ended.index, ended.key, ended.item)
+            yield in_hand.pop(order.next()).outcome()
         feed.check()
     finally:
         feed.close()
         for left in in_hand.values():
-            left.task.future.cancel()
+            left.task.abandon()

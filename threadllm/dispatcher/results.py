@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from concurrent.futures import Future
 
     from threadllm.clock import Clock
-    from threadllm.dispatcher.feed import Feed
+    from threadllm.dispatcher.feed import Fed, Feed
+    from threadllm.dispatcher.task import Task
 
 R = TypeVar("R")
 
@@ -22,42 +22,43 @@ class Results(Generic[R]):
         self._feed = feed
         self._clock = clock
         self._end = None if timeout is None else clock.monotonic() + timeout
-        self._futures: deque[Future[R]] = deque()  # appended to by whoever pulls, one at a time
-        for _ in range(feed.window):
-            self._pull()
+        self._tasks: deque[Task[R]] = deque()  # appended to by whoever pulls, one at a time
+        while len(self._tasks) < feed.window and self._pull():
+            pass
+        if not self._tasks:
+            feed.check()
 
     def submit_rest(self) -> None:
         """Pull all that is left, as nothing can be submitted later."""
-        while not self._feed.ended:
-            self._pull()
+        while self._pull():
+            pass
 
     def read(self, done: Callable[[Results[R]], None]) -> Generator[R, None, None]:
         """The values, in input order; `done` is told when no more will be read."""
         try:
-            while self._futures:
-                value = _result_or_cancelled(self._futures.popleft(), self._remaining())
+            while self._tasks:
+                yield _result_or_abandoned(self._tasks.popleft(), self._remaining())
                 self._pull()
-                yield value
-                del value
             self._feed.check()
         finally:
             self._feed.close()
-            for future in self._futures:
-                future.cancel()
+            for task in self._tasks:
+                task.abandon()
             done(self)
 
-    def _pull(self) -> None:
-        fed = self._feed.pull()
-        if fed is not None:
-            self._futures.append(fed.task.future)
+    def _pull(self) -> bool:
+        return self._feed.pull(self._take)
+
+    def _take(self, fed: Fed[Any, R]) -> None:
+        self._tasks.append(fed.task)
 
     def _remaining(self) -> float | None:
         return None if self._end is None else max(0.0, self._end - self._clock.monotonic())
 
 
-def _result_or_cancelled(future: Future[R], timeout: float | None) -> R:
+def _result_or_abandoned(task: Task[R], timeout: float | None) -> R:
     try:
-        return future.result(timeout)
+        return task.future.result(timeout)
     finally:
-        future.cancel()  # after a timeout; a future that is done stays as it is
-        del future  # else its error would hold this frame, and the frame its error
+        task.abandon()  # after a timeout; a task that has ended stays as it is
+        del task  # else its error would hold this frame, and the frame its error

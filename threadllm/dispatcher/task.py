@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import CancelledError, Future
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from threadllm.call import current
@@ -27,6 +28,7 @@ class Task(Generic[R]):
         self.attempts = Attempts(terms.retry)
         self.last_error: BaseException | None = None  # of the last call, if it is to be repeated
         self.waits = False  # for its next call
+        self._abandoned = False
         self._run = run
         self._context = copy_context()
         self._records: list[RequestRecord] = []
@@ -34,13 +36,9 @@ class Task(Generic[R]):
         self._elapsed = 0.0
         self._retries = 0
 
-    def run(self, call: Call) -> R:
-        """Call the function, in a copy of its submitter's context, as that call."""
-        return self._context.copy().run(self._run_as, call)
-
-    def _run_as(self, call: Call) -> R:
-        current.set(call)
-        return self._run()
+    def prepare(self, call: Call) -> Callable[[], R]:
+        """The function as that call, in a copy of its submitter's context."""
+        return partial(self._context.copy().run, _run_as, call, self._run)
 
     def add(self, call: Call) -> None:
         """Add what a call that has ended took."""
@@ -72,6 +70,11 @@ class Task(Generic[R]):
         except CancelledError as cancelled:
             return cancelled
 
+    @property
+    def unwanted(self) -> bool:
+        """Whether no further call is to begin: it was cancelled, or its reader went away."""
+        return self._abandoned or self.future.cancelled()
+
     def start(self) -> bool:
         """Whether the item is still wanted; from here on it cannot be cancelled."""
         return self.future.running() or self.future.set_running_or_notify_cancel()
@@ -80,3 +83,14 @@ class Task(Generic[R]):
         """Cancel an item that no call has begun, and tell those who wait for several."""
         self.future.cancel()
         self.future.set_running_or_notify_cancel()
+
+    def abandon(self) -> None:
+        """Let nobody wait for the item any longer: begin no call of it, try none again."""
+        self._abandoned = True
+        self.future.cancel()
+
+
+def _run_as(call: Call, run: Callable[[], R]) -> R:
+    current.set(call)
+    del call  # an error would keep it, and it may keep the error
+    return run()

@@ -10,6 +10,8 @@ nothing else to do waits for it, and takes whatever comes first.
 from __future__ import annotations
 
 import heapq
+import logging
+import os
 import threading
 from collections import deque
 from concurrent.futures.thread import BrokenThreadPool
@@ -17,16 +19,21 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future, ThreadPoolExecutor
 
     from threadllm.clock import Clock
     from threadllm.dispatcher.crew import Crew
     from threadllm.dispatcher.task import Task
 
+_LOGGER = logging.getLogger("concurrent.futures")  # where a pool says that a callback went wrong
+
 
 class Workers:
-    """Runs tasks on at most `max_workers` threads of a pool."""
+    """Runs tasks on at most `max_workers` threads of a pool.
+
+    Below that many runners there is always one for each task that is not being run.
+    """
 
     def __init__(
         self,
@@ -41,11 +48,12 @@ class Workers:
         self._crew = crew
         self._clock = clock
         self._finished = finished  # told, perhaps more than once, when nothing more will come
+        self._process: int | None = None  # whose threads these are
         self._work = threading.Condition()  # guards all that follows
         self._ready: deque[Task[Any]] = deque()
         self._later: list[tuple[float, int, Task[Any]]] = []  # a heap, by the time it is due
         self._order = count()
-        self._runners = 0
+        self._runners: set[object] = set()
         self._idle = 0  # runners that wait
         self._closed = False
         self._drained = False
@@ -56,55 +64,78 @@ class Workers:
 
         Raises:
             RuntimeError: After `close`, when the pool's initializer has failed (BrokenThreadPool),
-                or when no thread can be started.
+                when no thread can be started, or in a fork of the process that has the threads.
         """
+        if self._process not in {None, os.getpid()}:
+            raise RuntimeError(
+                f"this dispatcher's threads are in process {self._process}, of which this one is "
+                "a fork: make a dispatcher in the process that uses it"
+            )
         with self._work:
             if self._broken is not None:
                 raise BrokenThreadPool(self._broken)
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._ready.append(task)
-            lacking = len(self._ready) > self._idle and self._runners < self._max_workers
-            self._runners += lacking
+            waiting = len(self._ready) + len(self._later)
+            runner = object()
+            lacking = waiting > self._idle and len(self._runners) < self._max_workers
+            if lacking:
+                self._runners.add(runner)
             self._work.notify()
         if lacking:
-            self._start_runner(task)
+            self._start(runner, task)
 
     def close(self) -> None:
         """Take no new task. What was taken is still run, tasks for later included."""
         with self._work:
             self._closed = True
+            self._hasten(lambda task: task.unwanted)
             finished = not self._runners
         if finished:
             self._finished()
 
-    def drain(self) -> list[Task[Any]]:
-        """Hand back all tasks that are not being run, and take none back for later."""
+    def drain(self) -> Iterator[Task[Any]]:
+        """Hand back, one by one, all tasks that are not being run; take none back for later."""
         with self._work:
-            tasks = [*self._ready, *(task for _, _, task in self._later)]
-            self._ready.clear()
-            self._later.clear()
             self._drained = True
-            self._work.notify_all()
-        return tasks
+            self._hasten(lambda _: True)
+        while (task := self._pop()) is not None:
+            yield task
 
-    def _start_runner(self, task: Task[Any]) -> None:
+    def _hasten(self, which: Callable[[Task[Any]], bool]) -> None:
+        """Let tasks for later be ready now."""
+        self._ready.extend(task for _, _, task in self._later if which(task))
+        self._later = [entry for entry in self._later if not which(entry[2])]
+        heapq.heapify(self._later)
+        self._work.notify_all()
+
+    def _pop(self) -> Task[Any] | None:
+        with self._work:
+            return self._ready.popleft() if self._ready else None
+
+    def _start(self, runner: object, task: Task[Any]) -> None:
+        self._process = os.getpid()
         try:
-            runner = self._pool.submit(self._runner)
+            job = self._pool.submit(self._run, runner)
         except BaseException:
             with self._work:
-                self._runners -= 1
+                self._runners.discard(runner)  # the pool may have it nonetheless, and start it
                 if task in self._ready:
                     self._ready.remove(task)
             raise
-        runner.add_done_callback(self._runner_ended)
+        job.add_done_callback(lambda job: self._ended(runner, job))
 
-    def _runner(self) -> None:
+    def _run(self, runner: object) -> None:
         with self._crew.surroundings():
-            while (task := self._take()) is not None:
-                due = self._crew.run(task)
-                if due is not None and not self._put_off(task, due):
-                    self._crew.drop(task)
+            while (task := self._take(runner)) is not None:
+                try:
+                    due = self._crew.run(task)
+                    if due is not None and not self._put_off(task, due):
+                        self._crew.drop(task)
+                except BaseException:
+                    # A callback's SystemExit or its like: a future logs no more than Exception.
+                    _LOGGER.critical("Exception in worker", exc_info=True)
                 del task
 
     def _put_off(self, task: Task[Any], due: float) -> bool:
@@ -114,26 +145,33 @@ class Workers:
                 self._work.notify()
             return not self._drained
 
-    def _take(self) -> Task[Any] | None:
+    def _take(self, runner: object) -> Task[Any] | None:
         with self._work:
-            while True:
+            while runner in self._runners:
                 remaining = self._later[0][0] - self._clock.monotonic() if self._later else None
                 if remaining is not None and remaining <= 0:
-                    return heapq.heappop(self._later)[2]
+                    return self._handed_on(heapq.heappop(self._later)[2])
                 if self._ready:
-                    return self._ready.popleft()
+                    return self._handed_on(self._ready.popleft())
                 if self._idle >= len(self._later):  # the others are enough to wait for those
-                    self._runners -= 1
-                    return None
-                self._idle += 1
-                self._clock.wait(self._work, remaining)
-                self._idle -= 1
+                    self._runners.discard(runner)
+                else:
+                    self._idle += 1
+                    self._clock.wait(self._work, remaining)
+                    self._idle -= 1
+            return None
 
-    def _runner_ended(self, runner: Future[None]) -> None:
-        error = runner.exception()
+    def _handed_on(self, task: Task[Any]) -> Task[Any]:
+        """The task; whoever takes one wakes another, lest what is left be watched by nobody."""
+        if self._ready or self._later:
+            self._work.notify()
+        return task
+
+    def _ended(self, runner: object, job: Future[None]) -> None:
+        error = job.exception()
         if error is not None:  # it never ran: the pool's initializer failed
             with self._work:
-                self._runners -= 1
+                self._runners.discard(runner)
                 self._broken = str(error)
             for task in self.drain():
                 self._crew.fail(task, BrokenThreadPool(self._broken))
