@@ -1,0 +1,45 @@
+"""No test here hangs, and none leaves a thread."""
+
+import faulthandler
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.dispatcher.support import PATIENCE
+from threadllm import Dispatcher
+from threadllm.testing import FakeClock
+
+
+@pytest.fixture(autouse=True)
+def guard():
+    """Ends a run that hangs with every thread's stack, and fails a test that leaves a thread."""
+    before = {*threading.enumerate()}
+    faulthandler.dump_traceback_later(6 * PATIENCE, exit=True, file=sys.__stderr__)
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in left:
+        thread.join(PATIENCE)
+    faulthandler.cancel_dump_traceback_later()
+    assert [thread.name for thread in left if thread.is_alive()] == []
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def eager_switching():
+    """Lets threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.fixture(params=[ThreadPoolExecutor, Dispatcher], ids=lambda made: made.__name__)
+def executor(request):
+    """The standard library's executor, and ours: what holds for one holds for the other."""
+    return request.param

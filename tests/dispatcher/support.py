@@ -1,0 +1,72 @@
+"""What these tests share: errors as SDKs raise them, gauges, and Python processes of their own."""
+
+import os
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+PATIENCE = 30  # real seconds after which something hangs
+
+
+class Busy(Exception):
+    """An error as an SDK raises it: a status, and headers that may ask to wait."""
+
+    def __init__(self, status=503, after=None):
+        super().__init__(f"status {status}")
+        self.status_code = status
+        headers = {} if after is None else {"Retry-After": str(after)}
+        self.response = SimpleNamespace(status_code=status, headers=headers)
+
+
+class Gauge:
+    """Counts how many are in at a time, and how many were at most."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._inside = 0
+        self.peak = 0
+
+    def __enter__(self):
+        with self._lock:
+            self._inside += 1
+            self.peak = max(self.peak, self._inside)
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._inside -= 1
+
+
+class Calls:
+    """A function that notes its calls, and fails as often as an item is to fail."""
+
+    def __init__(self, failures, clock=None):
+        self.seen = []
+        self._clock = clock
+        self._failures = {item: list(errors) for item, errors in failures.items()}
+
+    def __call__(self, item):
+        self.seen.append((item, self._clock.monotonic()) if self._clock else item)
+        errors = self._failures.get(item)
+        if errors:
+            raise errors.pop(0)
+        return item
+
+
+def plain_environment():
+    """The environment without what would have coverage measure a new process."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
+def python(code, *options, env=None):
+    """What a Python process prints; it must end well, and in time."""
+    ended = subprocess.run(
+        [sys.executable, *options, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
+        env=env,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
