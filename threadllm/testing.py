@@ -40,20 +40,20 @@ class FakeClock:
             return
         me = threading.get_ident()
         with self._sleeping:
-            self._deadlines[me] = (self._now + timeout, condition)
+            deadline = self._now + timeout
+            if deadline <= self._now:
+                return
+            self._deadlines[me] = (deadline, condition)
             self._sleeping.notify_all()
         condition.wait()
         with self._sleeping:
-            del self._deadlines[me]
+            self._deadlines.pop(me, None)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and wake whoever waited for what has come."""
         with self._sleeping:
-            self._now += seconds
-            due = {id(c): c for deadline, c in self._deadlines.values() if deadline <= self._now}
-        for condition in due.values():
-            with condition:
-                condition.notify_all()
+            moment = self._now + seconds
+        self._advance_to(moment)
 
     def wait_for_sleepers(self, number: int = 1) -> list[float]:
         """Wait until so many threads sleep, in real time.
@@ -65,18 +65,21 @@ class FakeClock:
             TimeoutError: They do not come to sleep.
         """
         with self._sleeping:
-            if not self._sleeping.wait_for(lambda: len(self._deadlines) >= number, _PATIENCE):
-                raise TimeoutError(f"{len(self._deadlines)} of {number} threads sleep")
-            return sorted(deadline - self._now for deadline, _ in self._deadlines.values())
+            return [deadline - self._now for deadline in self._awaited(number)]
 
     def advance_to_next(self) -> float:
         """Wait until some thread sleeps, and let pass just the time until the first awakes.
 
         Returns:
             The seconds that passed.
+
+        Raises:
+            TimeoutError: None comes to sleep.
         """
-        seconds = self.wait_for_sleepers()[0]
-        self.advance(seconds)
+        with self._sleeping:
+            earliest = self._awaited(1)[0]
+            seconds = earliest - self._now
+        self._advance_to(earliest)
         return seconds
 
     @contextmanager
@@ -90,9 +93,8 @@ class FakeClock:
                     self._sleeping.wait_for(lambda: ended or self._deadlines)
                     if ended:
                         return
-                    earliest = min(deadline for deadline, _ in self._deadlines.values())
-                    seconds = max(0.0, earliest - self._now)
-                self.advance(seconds)
+                    moment = min(deadline for deadline, _ in self._deadlines.values())
+                self._advance_to(moment)
 
         runner = threading.Thread(target=run, name="threadllm-fake-clock")
         runner.start()
@@ -103,3 +105,20 @@ class FakeClock:
                 ended = True
                 self._sleeping.notify_all()
             runner.join()
+
+    def _awaited(self, number: int) -> list[float]:
+        """When those who sleep awake, earliest first, once they are so many; _sleeping is held."""
+        if not self._sleeping.wait_for(lambda: len(self._deadlines) >= number, _PATIENCE):
+            raise TimeoutError(f"{len(self._deadlines)} of {number} threads sleep")
+        return sorted(deadline for deadline, _ in self._deadlines.values())
+
+    def _advance_to(self, moment: float) -> None:
+        """Who is woken sleeps no more, whether or not its thread has run yet."""
+        with self._sleeping:
+            self._now = max(self._now, moment)
+            due = {t: c for t, (deadline, c) in self._deadlines.items() if deadline <= self._now}
+            for thread in due:
+                del self._deadlines[thread]
+        for condition in set(due.values()):
+            with condition:
+                condition.notify_all()
