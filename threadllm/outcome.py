@@ -88,6 +88,9 @@ class Outcome(Generic[T, R]):
         Raises:
             BaseException: The item's error, with the traceback it was raised with.
         """
-        if self.error is not None:
-            raise self.error
-        return cast("R", self.value)
+        try:
+            if self.error is not None:
+                raise self.error
+            return cast("R", self.value)
+        finally:
+            del self  # the error's traceback holds this frame, which would hold the error
