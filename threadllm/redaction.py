@@ -10,22 +10,79 @@ import re
 
 _HIDDEN = "[redacted]"
 
+# What follows a secret in a sentence or in source is not part of it, unless nothing else is there.
+_TRAIL = r".,;:!?)\]}'\\"
+
+
+def _run(ends: str) -> str:
+    """A pattern of a secret without quotes, and what ends it.
+
+    One that is hidden already stays as it is, as a text may come here twice.
+    """
+    return (
+        rf"(?:[^{ends}]*\[redacted\](?=[{_TRAIL}]*(?:[{ends}]|$))"
+        rf"|[^{ends}]*[^{ends}{_TRAIL}]|[^{ends}]+)"
+    )
+
+
+_WORD = _run(r"\s\"")
+_QUERY_VALUE = _run(r"\s\"<>&")
+_NAMES = (
+    r"(?:api[-_ ]?key(?: provided)?|authorization|password|secret(?:[-_][a-z]+){0,3}"
+    r"|private[-_]?key|(?:access|auth|refresh|subscription)[-_]?token|subscription[-_]?key)"
+)
+_SCHEMES = r"(?:(?:Bearer|Basic|Token|ApiKey|Digest|Negotiate|AWS4-HMAC-SHA256)\s+)?"
+# A value in quotes goes on to the quote that ends it, or to the end of a text that was cut off.
+# The last kind is JSON within a JSON string: \"key\": \"value\".
+_QUOTE = r"(?:(?P<double>b?\")|(?P<single>b?')|(?P<nested>\\+[\"']))"
+_QUOTED = r"(?(double)(?:[^\"\\]|\\.?)+|(?(single)(?:[^'\\]|\\.?)+|(?:(?!(?<!\\)(?P=nested)).)+))"
+
+
+def _unquoted(separator: str) -> tuple[re.Pattern[str], str]:
+    """The row for names before a separator and a value without quotes."""
+    pattern = rf"({_NAMES}[\"']?\s*{separator}(?!b?\\*[\"']){_SCHEMES}){_WORD}"
+    return re.compile(pattern, re.IGNORECASE), rf"\1{_HIDDEN}"
+
+
 # Each row: what to look for, and what is left of it. Order matters: the quoted header value of
-# requests' InvalidHeader may hold anything, so the rest of such a text goes as a whole.
+# InvalidHeader (requests) and ValueError (http.client) may hold anything, so the rest of such a
+# text goes as a whole.
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(header value:\s*).*", re.DOTALL), rf"\1{_HIDDEN}"),
-    (re.compile(r"(?<=://)[^/\s@]+@"), f"{_HIDDEN}@"),
-    (re.compile(r"(?<=[?&])([\w.\-\[\]%]+)=[^&\s\"'<>)]+"), rf"\1={_HIDDEN}"),
-    (re.compile(r"\b(Bearer|Basic)\s+[^\s\"',;)]+", re.IGNORECASE), rf"\1 {_HIDDEN}"),
     (
-        re.compile(
-            r"((?:api[-_]?key|authorization|secret|password|access[-_]?token)"
-            r"[\"']?\s*[:=]\s*[\"']?)(?!\s*(?:Bearer|Basic)\b)[^\s\"',;&)}]+",
-            re.IGNORECASE,
-        ),
+        re.compile(r"(header value(?::\s*|\s+(?=b?[\"'])))(?=\S).*", re.DOTALL | re.IGNORECASE),
         rf"\1{_HIDDEN}",
     ),
-    (re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|AIza)[-_]?[A-Za-z0-9_\-]{12,}"), _HIDDEN),
+    (re.compile(r"(Header part ).*?(?= must be of type|\Z)", re.DOTALL), rf"\1{_HIDDEN}"),
+    (
+        re.compile(
+            rf"(?P<kept>(?:\(\s*b?[\"'][\w-]*{_NAMES}[\"'],|{_NAMES}\\*[\"']?\s*[:=])\s*"
+            rf"{_QUOTE}{_SCHEMES}){_QUOTED}",
+            re.DOTALL | re.IGNORECASE,
+        ),
+        rf"\g<kept>{_HIDDEN}",
+    ),
+    (re.compile(r"(?<=://)[^/?#\s\"<>]+@"), f"{_HIDDEN}@"),
+    _unquoted(r":\s*"),
+    # A scheme without its header; "Bearer auth" and "basic usage" are words of a sentence.
+    (
+        re.compile(
+            rf"\b(Bearer|Basic)\s+(?!(?-i:[a-z]{{1,14}})(?:[\s{_TRAIL}\"]|$)){_WORD}",
+            re.IGNORECASE,
+        ),
+        rf"\1 {_HIDDEN}",
+    ),
+    (
+        re.compile(rf"(?<=[?&])((?:amp;)?[\w.\-\[\]%]+)={_QUERY_VALUE}"),
+        rf"\1={_HIDDEN}",
+    ),
+    _unquoted(r"=\s*"),
+    (
+        re.compile(
+            r"\b(?:(?:sk|pk|rk|gsk|xai|pplx|nvapi|tvly)[-_][\w\-]{12,}"
+            r"|hf_[A-Za-z0-9]{20,}|AIza[\w\-]{12,})"
+        ),
+        _HIDDEN,
+    ),
 )
 
 
