@@ -1,7 +1,8 @@
 """How long a provider asks to wait: Retry-After in all its spellings.
 
 RFC 9110, 10.2.3 knows whole seconds and a date. Providers add fractions, `retry-after-ms`
-(OpenAI, Azure) and, in the body, `google.rpc.RetryInfo` (Gemini). What makes no sense is ignored.
+(OpenAI, Azure) and, in the body, `google.rpc.RetryInfo` (Gemini). What makes no sense is ignored,
+and so is a wait of no time at all: obeyed, it would be asked for again and again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and value >= 0 else None
+    return value if math.isfinite(value) else None
 
 
 def _date(text: str) -> datetime | None:
@@ -50,7 +51,7 @@ def _until_date(reply: Reply, now: float) -> float | None:
     if until is None:
         return None
     sent = _date(reply.headers.get("date", ""))
-    return max(0.0, until.timestamp() - (sent.timestamp() if sent else now))
+    return until.timestamp() - (sent.timestamp() if sent else now)
 
 
 def _retry_info(reply: Reply, _now: float) -> float | None:
@@ -79,4 +80,4 @@ def seconds_to_wait(reply: Reply, *, now: float) -> float | None:
         now: Seconds since 1970-01-01 UTC, for a date in an answer that has no Date of its own.
     """
     readings = (spelling(reply, now) for spelling in _SPELLINGS)
-    return next((seconds for seconds in readings if seconds is not None), None)
+    return next((seconds for seconds in readings if seconds is not None and seconds > 0), None)
