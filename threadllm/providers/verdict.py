@@ -22,6 +22,22 @@ _NO_CREDIT = frozenset(
     }
 )
 _ORDERS = {"true": True, "false": False}
+# The code in a body: a number with OpenRouter, a string of digits with Azure.
+_CODES: dict[int | str, int] = {code: int(code) for n in ERRORS for code in (n, str(n))}
+# Where a stream that began with 200 breaks off, Anthropic's error has a type and no code.
+# docs.anthropic.com/en/api/errors
+_TYPES: dict[object, int] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
 
 
 class Verdict(Enum):
@@ -37,11 +53,12 @@ class Verdict(Enum):
 
 
 def effective_status(reply: Reply) -> int:
-    """The status that counts: OpenRouter answers 200 with the error's code in the body."""
+    """The status that counts: a 200 may have an error in its body, with a code or a type."""
     if reply.status in ERRORS:
         return reply.status
-    code = str(reply.error.get("code", ""))
-    return int(code) if code.isdecimal() and int(code) in ERRORS else reply.status
+    code, kind = reply.error.get("code"), reply.error.get("type")
+    by_type = _TYPES.get(kind, reply.status) if isinstance(kind, str) else reply.status
+    return _CODES.get(code, by_type) if isinstance(code, (int, str)) else by_type
 
 
 def _lacks_credit(reply: Reply) -> bool:
