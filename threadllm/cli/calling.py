@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from threadllm.cli.loading import accepts, load
@@ -39,19 +40,23 @@ def add_to(commands: Any) -> None:
         "--simulate",
         nargs="*",
         metavar="KEY=VALUE",
-        help="against a simulated provider; the keys are the options of threadllm simulate",
+        help="against a simulated provider; to be put last. The keys are the options of "
+        "threadllm simulate",
     )
     command.set_defaults(run=call)
 
 
 def call(options: Namespace) -> int:
     """Run the command; its exit status."""
+    stdout = sys.stdout.buffer
     with ExitStack() as stack:
+        if options.output == "-":  # what the function prints is no result
+            stack.enter_context(redirect_stdout(sys.stderr))
         if options.simulate is not None:  # first, as a module may read the environment when loaded
             stack.enter_context(simulated(options.simulate))
         function = load(options.function)
         jobs = read(options.input, key=options.key, unpack=options.unpack)
-        return work(jobs, _on_jobs(function, options), _line_of, options)
+        return work(jobs, _on_jobs(function, options), _line_of, options, stdout=stdout)
 
 
 def _on_jobs(function: Callable[..., Any], options: Namespace) -> Callable[[Job], Any]:

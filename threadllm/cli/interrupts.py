@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM during a run: the first ends the feeding, the second the process.
 
-The handler itself only leaves a note, as it may interrupt the main thread anywhere, with any
-lock held; a thread of its own reads the notes and acts.
+The handler does little itself, as it may interrupt the main thread anywhere, with any lock held:
+a thread of its own stops the run. To end the process takes no lock.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+AS_SHELLS_SAY = 128
+"""What is added to a signal's number for the status of a process that it has ended."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_AS_SHELLS_SAY = 128
 
 
 class _ReadingInterruptedError(Exception):
@@ -31,60 +33,71 @@ class _ReadingInterruptedError(Exception):
 
 
 class Interrupts:
-    """Watches for signals while a block lasts; to be entered in the main thread.
+    """Watches for signals while a block lasts, if that is in the main thread: no other gets any.
 
     Args:
-        stop: Called once, on another thread, at the first signal.
+        stop: Called once, on another thread, after the first signal.
 
     Attributes:
-        status: The exit status that a signal asks for; None if there was none.
+        signal: The first signal; None if there was none.
     """
 
     def __init__(self, stop: Callable[[], None]) -> None:
-        self.status: int | None = None  # written by the watcher alone
+        self.signal: signal.Signals | None = None  # written by the handler alone
         self._stop = stop
         self._notes: SimpleQueue[int | None] = SimpleQueue()  # its put is safe in a handler
         self._reading = False  # of the main thread, which alone reads and handles
         self._watcher = threading.Thread(target=self._watch, name="threadllm-signals")
-        self._handlers_before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    @property
+    def status(self) -> int:
+        """The exit status that the first signal asks for; 0 if there was none."""
+        return 0 if self.signal is None else AS_SHELLS_SAY + self.signal
+
+    @property
+    def name(self) -> str | None:
+        """The name of the first signal, if there was one."""
+        return None if self.signal is None else self.signal.name
 
     def __enter__(self) -> Self:
         self._watcher.start()
-        for number in _SIGNALS:
-            signal.signal(number, self._handle)
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers_before.items():
-            signal.signal(number, handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
         self._notes.put(None)
         self._watcher.join()
 
     def until_stopped(self, items: Iterator[T]) -> Generator[T, None, None]:
         """The items, until a signal comes: also out of a read that waits for the next."""
-        while self.status is None:
-            try:
-                self._reading = True
+        try:
+            while True:
+                self._reading = True  # from here on the handler raises; before, it leaves `signal`
+                if self.signal is not None:
+                    return
                 item = next(items)
-            except (_ReadingInterruptedError, StopIteration):
-                return
-            finally:
                 self._reading = False
-            yield item
+                yield item
+        except (_ReadingInterruptedError, StopIteration):
+            return
+        finally:
+            self._reading = False
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is not None:
+            os._exit(AS_SHELLS_SAY + number)
+        self.signal = signal.Signals(number)
         self._notes.put(number)
         if self._reading:
             self._reading = False
             raise _ReadingInterruptedError
 
     def _watch(self) -> None:
-        first = self._notes.get()
-        if first is None:
-            return
-        self.status = _AS_SHELLS_SAY + first
-        say("stopping: calls in flight are finished; once more leaves at once")
-        self._stop()
-        second = self._notes.get()
-        if second is not None:
-            os._exit(_AS_SHELLS_SAY + second)
+        if self._notes.get() is not None:
+            self._stop()
+            say("stopping: calls in flight are finished; once more leaves at once")

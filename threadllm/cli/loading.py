@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threadllm.exceptions import OptionError
+from threadllm.jobs.records import text_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,16 +26,24 @@ def load(target: str) -> Callable[..., Any]:
     folder on the path, as `python -m` does.
 
     Raises:
-        OptionError: There is no such file, module or function, its import fails, or it is async.
+        OptionError: There is no such file, module or function, its import fails or ends the
+            program, or it is async.
     """
     place, colon, name = target.rpartition(":")
     if not (colon and place and name):
         raise OptionError(f"{target}: write MODULE:FUNCTION or FILE.py:FUNCTION")
+    if place.endswith(".py") and not Path(place).is_file():
+        raise OptionError(f"{place}: there is no such file")
     try:
         module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
     except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
+        problem = f"{type_name(error)}: {text_of(error)}"
         raise OptionError(f"{place}: its import fails with {problem}") from error
+    except SystemExit as end:
+        raise OptionError(
+            f"{place}: its import ends the program (SystemExit: {text_of(end)}). "
+            'Put what it does as a script under: if __name__ == "__main__":'
+        ) from end
     return _checked(module, name, target)
 
 
@@ -55,11 +64,10 @@ def _from_path(name: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError("there is no such file")
     sys.path.insert(0, str(path.parent.resolve()))
     # A name of its own where the file's is taken: a script may be called like a module it uses.
-    name = path.stem if path.stem not in sys.modules else f"{path.stem}_called_by_threadllm"
+    taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
+    name = f"{path.stem}_called_by_threadllm" if taken else path.stem
     loader = SourceFileLoader(name, str(path))
     module = module_from_spec(ModuleSpec(name, loader, origin=str(path)))
     sys.modules[name] = module
@@ -75,8 +83,12 @@ def _checked(module: ModuleType, name: str, target: str) -> Callable[..., Any]:
         raise OptionError(
             f"{target}: no such function; there are: {', '.join(there) or 'none'}"
         ) from None
-    if inspect.iscoroutinefunction(function):
-        raise OptionError(f"{target}: is async; threadllm runs synchronous functions")
     if not callable(function):
-        raise OptionError(f"{target}: is a {type(function).__name__}, not a function")
+        raise OptionError(f"{target}: is of type {type_name(function)}, not a function")
+    if _is_async(function) or _is_async(type(function).__call__):
+        raise OptionError(f"{target}: is async; threadllm runs synchronous functions")
     return function
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)

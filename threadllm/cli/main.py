@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 from threadllm.cli import calling, running, simulating
+from threadllm.cli.interrupts import AS_SHELLS_SAY
 from threadllm.exceptions import OptionError
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(
         prog="threadllm",
         description="Run synchronous functions that call LLMs concurrently, as they are.",
-        epilog="Exit status: 0 all ok, 1 some items failed, 2 usage, 130 and 143 after a signal.",
+        epilog="Exit status: 0 all ok, 1 some items failed or were refused, or the run was stopped "
+        "by an error, 2 usage, 130 after SIGINT and 143 after SIGTERM; simulate, which is ended "
+        "by them, 0.",
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:
@@ -30,11 +34,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line, `sys.argv` by default, and return its exit status."""
+    """Run a command line, `sys.argv` by default.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        SystemExit: From the parser: options that it does not understand, or that ask for help.
+    """
     options = parser().parse_args(argv)
     try:
         status: int = options.run(options)
     except OptionError as error:
         sys.stderr.write(f"threadllm: {error}\n")
         return _USAGE
+    except KeyboardInterrupt:  # before a run has begun, or after its end
+        return AS_SHELLS_SAY + signal.SIGINT
     return status

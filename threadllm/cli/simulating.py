@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import ArgumentTypeError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from threadllm.cli.arguments import COUNT, NUMBER, PORT, POSITIVE, SEED, SHARE
 from threadllm.exceptions import OptionError
 
 if TYPE_CHECKING:
@@ -25,19 +27,19 @@ class Setting(NamedTuple):
 
 
 _SETTINGS = {
-    "latency": Setting(float, 0.3, "mean seconds that an answer takes"),
+    "latency": Setting(NUMBER, 0.3, "mean seconds that an answer takes (%(default)s)"),
     "spread": Setting(
-        float, 0.5, "its standard deviation relative to the mean; 0: always the same"
+        NUMBER, 0.5, "its standard deviation relative to the mean; 0: always the same (%(default)s)"
     ),
-    "ttft": Setting(float, 0.0, "more seconds, to the first token"),
-    "tps": Setting(float, 0.0, "tokens a second from there; 0: all at once"),
-    "rpm": Setting(float, None, "requests a minute and key, above which it answers 429"),
-    "tpm": Setting(float, None, "tokens a minute and key, likewise"),
-    "concurrency": Setting(int, None, "requests in flight and key, likewise"),
-    "throttled": Setting(float, 0.0, "share of requests that get a 429, 0 to 1"),
-    "errors": Setting(float, 0.0, "share of requests that get a 503, 0 to 1"),
-    "seed": Setting(int, 0, "what chance is drawn from"),
-    "port": Setting(int, 0, "0 for any that is free"),
+    "ttft": Setting(NUMBER, 0.0, "more seconds, to the first token (%(default)s)"),
+    "tps": Setting(NUMBER, 0.0, "tokens a second from there; 0: all at once (%(default)s)"),
+    "rpm": Setting(POSITIVE, None, "requests a minute and key, above which it answers 429"),
+    "tpm": Setting(POSITIVE, None, "tokens a minute and key, likewise"),
+    "concurrency": Setting(COUNT, None, "requests in flight and key, likewise"),
+    "throttled": Setting(SHARE, 0.0, "share of requests that get a 429, 0 to 1 (%(default)s)"),
+    "errors": Setting(SHARE, 0.0, "share of requests that get a 503, 0 to 1 (%(default)s)"),
+    "seed": Setting(SEED, 0, "what chance is drawn from (%(default)s)"),
+    "port": Setting(PORT, 0, "0 for any that is free (%(default)s)"),
 }
 _RETRY_AFTER = 1  # second, that a 429 by chance asks to wait
 _KEY = "sk-simulated"
@@ -53,7 +55,11 @@ def add_to(commands: Any) -> None:
     )
     for name, setting in _SETTINGS.items():
         command.add_argument(
-            f"--{name}", type=setting.kind, default=setting.default, help=setting.meaning
+            f"--{name}",
+            type=setting.kind,
+            default=setting.default,
+            metavar="N",
+            help=setting.meaning,
         )
     command.set_defaults(run=simulate)
 
@@ -73,7 +79,7 @@ def simulate(options: Namespace) -> int:
 def simulated(pairs: Iterable[str]) -> Generator[None, None, None]:
     """A simulator while the block lasts, to which the environment points.
 
-    The key in the environment is replaced as well: a real one has no business there.
+    The keys in the environment are replaced as well: a real one has no business there.
 
     Args:
         pairs: Settings as "rpm=600".
@@ -85,6 +91,9 @@ def simulated(pairs: Iterable[str]) -> Generator[None, None, None]:
         changed = {
             "OPENAI_BASE_URL": simulator.base_url,
             "OPENAI_API_KEY": _KEY,
+            "ANTHROPIC_BASE_URL": simulator.url,
+            "ANTHROPIC_API_KEY": _KEY,
+            "OLLAMA_HOST": simulator.url,
             "SEARCH_BASE_URL": simulator.url,
         }
         before = {name: os.environ.get(name) for name in changed}
@@ -109,8 +118,8 @@ def _parsed(pairs: Iterable[str]) -> dict[str, float | None]:
             raise OptionError(f"--simulate {pair}: the keys are {', '.join(_SETTINGS)}")
         try:
             values[name] = _SETTINGS[name].kind(text)
-        except ValueError:
-            raise OptionError(f"--simulate {pair}: {text!r} is no number") from None
+        except ArgumentTypeError as error:
+            raise OptionError(f"--simulate {name}={error}") from None
     return values
 
 
@@ -119,8 +128,10 @@ def _simulator(values: Mapping[str, Any]) -> Simulator:
         from threadllm.simulator import Fault, Latency, Limits, Simulator
     except ImportError as error:
         raise OptionError(
-            f"the simulator needs {error.name}: pip install 'threadllm[sim]'"
+            f"the simulator needs {error.name or error}: pip install 'threadllm[sim]'"
         ) from None
+    if values["throttled"] + values["errors"] > 1:
+        raise OptionError("throttled and errors: they add up to more than 1. Lower them")
     faults = [
         Fault(status=429, rate=values["throttled"], retry_after=_RETRY_AFTER),
         Fault(status=503, rate=values["errors"]),

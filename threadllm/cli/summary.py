@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from threadllm.jobs import Job
+from threadllm.jobs.writing import dumps
 from threadllm.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from threadllm.jobs import Refused
+    from threadllm.jobs import Identity, Refused
     from threadllm.progress import Totals
 
 _SHOWN = 5  # failures that are told one by one
@@ -20,7 +21,7 @@ class Report:
     """Keeps what the summary needs, whose size does not grow with the input."""
 
     def __init__(self, output: str) -> None:
-        self._output = output
+        self._output = "stdout" if output == "-" else output
         self._ok = self._failed = self._refused = 0
         self._first_failures: list[str] = []
         self._stopped_by: str | None = None
@@ -37,20 +38,20 @@ class Report:
                 yield entry
             else:
                 self._refused += 1
-                say(f"refused: {entry}")
+                say(f"refused: {_on_one_line(str(entry))}")
 
-    def count(self, name: object, problem: str | None) -> None:
+    def count(self, name: Identity, problem: str | None) -> None:
         """Count an item that has its line in the output, with what went wrong, if anything did."""
         if problem is None:
             self._ok += 1
         else:
             self._failed += 1
             if len(self._first_failures) < _SHOWN:
-                self._first_failures.append(f"  {name}: {problem}")
+                self._first_failures.append(f"  {dumps(name)}: {_on_one_line(problem)}")
 
-    def stopped(self, why: object) -> None:
-        """Remember what ended the run before its time."""
-        self._stopped_by = str(why)
+    def stopped(self, why: str) -> None:
+        """Remember what ended the run before its time; the first reason stands."""
+        self._stopped_by = self._stopped_by or why
 
     def text(self, totals: Totals, seconds: float) -> str:
         """Items, requests, tokens and time, and the first failures.
@@ -58,12 +59,12 @@ class Report:
         Calls that ran side by side shared a machine, so that their sum is the most that they
         would have taken one after another.
         """
-        items = f"{self._ok + self._failed:,} items: {self._ok:,} ok, {self._failed:,} failed"
-        if self._refused:
-            items += f"; {self._refused:,} lines refused"
+        items = _many(self._ok + self._failed, "item")
+        refused = f"; {_many(self._refused, 'line')} refused" if self._refused else ""
+        retries = _many(totals.retries, "retry", "retries")
         lines = [
-            f"{items} -> {self._output}",
-            f"{totals.requests:,} requests, {totals.retries:,} retries, {totals.throttled:,} 429s",
+            f"{items}: {self._ok:,} ok, {self._failed:,} failed{refused} -> {self._output}",
+            f"{_many(totals.requests, 'request')}, {retries}, {_many(totals.throttled, '429')}",
             f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} tokens out",
             f"{seconds:.1f} s; one after another up to {totals.busy:.1f} s",
         ]
@@ -74,3 +75,12 @@ class Report:
         if self._stopped_by is not None:
             lines.append(f"stopped: {self._stopped_by}. What is written is kept")
         return "".join(f"{line}\n" for line in lines)
+
+
+def _many(number: int, one: str, several: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def _on_one_line(text: str) -> str:
+    """The text without line breaks, and without what would steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))

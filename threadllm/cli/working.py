@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from concurrent.futures import CancelledError
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threadllm.cli.arguments import POSITIVE, WHOLE, workers
 from threadllm.cli.interrupts import Interrupts
 from threadllm.cli.summary import Report
 from threadllm.clock import SYSTEM
@@ -18,6 +22,7 @@ from threadllm.retry import Retry
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
     from threadllm.jobs import Job, Refused
     from threadllm.outcome import Outcome
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 _SOME_FAILED = 1
 _CONNECT_SECONDS = 10.0
 _NEVER_BEGUN = (CancelledError, CallCancelled)
+_STDIN, _STDOUT = 0, 1
 
 
 def add_options(command: ArgumentParser) -> None:
@@ -35,21 +41,21 @@ def add_options(command: ArgumentParser) -> None:
     add(
         "-c",
         "--concurrency",
-        type=int,
+        type=workers,
         default=32,
         metavar="N",
         help="calls at a time (%(default)s)",
     )
     add(
         "--retries",
-        type=int,
+        type=WHOLE,
         default=Retry().attempts - 1,
         metavar="N",
         help="tries after the first, not counting those after a 429 (%(default)s)",
     )
     add(
         "--timeout",
-        type=float,
+        type=POSITIVE,
         default=600.0,
         metavar="SECONDS",
         help="how long a server may be silent, if a request sets no timeout (%(default)s)",
@@ -63,6 +69,9 @@ def work(
     function: Callable[[Job], Any],
     line_of: Callable[[Outcome[Job, Any]], tuple[dict[str, object], str | None]],
     options: Namespace,
+    *,
+    retried: tuple[type[Exception], ...] = (),
+    stdout: BinaryIO | None = None,
 ) -> int:
     """Run a function over jobs, write a line for each outcome, and sum up on stderr.
 
@@ -71,43 +80,63 @@ def work(
         function: What each job is given to.
         line_of: The line of an outcome, and what went wrong with the item, if anything did.
         options: Those of `add_options`, and `input`.
+        retried: Errors of the function's own that are tried again.
+        stdout: Where results go if the output is `-`; `sys.stdout.buffer` by default.
 
     Returns:
         The exit status.
 
     Raises:
-        OptionError: Input and output are one file, or an option cannot be meant.
+        OptionError: Input and output are one file, or the output cannot be written.
     """
     _refuse_one_file(options.input, options.output)
     pool = Dispatcher(
         options.concurrency,
-        retry=Retry(attempts=options.retries + 1),
+        retry=Retry(attempts=options.retries + 1, exceptions=retried),
         request_timeout=(min(_CONNECT_SECONDS, options.timeout), options.timeout),
         progress=not options.no_progress,
     )
-    report, began = Report(options.output), SYSTEM.monotonic()
-    interrupts = Interrupts(stop=lambda: pool.shutdown(wait=False, cancel_futures=True))
-    with Writer(options.output, overwrite=options.overwrite) as writer:
-        try:
-            with pool, interrupts:
-                items = report.accepted(interrupts.until_stopped(jobs))
-                outcomes = pool.outcomes(
-                    function,
-                    counted(items, options.input),
-                    ordered=options.ordered,
-                    key=lambda job: job.id,
-                )
-                for outcome in outcomes:
-                    if not isinstance(outcome.error, _NEVER_BEGUN):
-                        line, problem = line_of(outcome)
-                        writer.write(line)
-                        report.count(outcome.key, problem)
-        except OSError as error:  # the input cannot be read on, or the output not be written
-            report.stopped(error)
+    stop = partial(pool.shutdown, wait=False, cancel_futures=True)
+    report, interrupts, began = Report(options.output), Interrupts(stop), SYSTEM.monotonic()
+
+    def begin(job: Job) -> Any:
+        if interrupts.signal is not None:
+            raise CallCancelled("a signal came before this call began")
+        return function(job)
+
+    try:
+        with Writer(options.output, overwrite=options.overwrite, stdout=stdout) as writer:
+            items = report.accepted(interrupts.until_stopped(jobs))
+            expected = items if options.no_progress else counted(items, options.input)
+            outcomes = pool.outcomes(begin, expected, ordered=options.ordered)
+            with interrupts, pool:
+                try:
+                    for outcome in outcomes:
+                        if not isinstance(outcome.error, _NEVER_BEGUN):
+                            line, problem = line_of(outcome)
+                            writer.write(line)
+                            report.count(outcome.item.id, problem)
+                finally:
+                    stop()  # what has not begun by now would not be written
+    except OSError as error:  # the input cannot be read on, or the output not be written
+        place = "stdout" if error.filename == "-" else error.filename or options.input
+        report.stopped(f"{place}: {error.strerror}")
+    except RuntimeError as error:  # no thread can be started, or a signal shut the pool meanwhile
+        report.stopped(interrupts.name or str(error))
+    if interrupts.name is not None:
+        report.stopped(interrupts.name)
     sys.stderr.write(report.text(pool.totals, SYSTEM.monotonic() - began))
     return interrupts.status or (0 if report.all_ok else _SOME_FAILED)
 
 
 def _refuse_one_file(source: str, output: str) -> None:
-    if source != "-" and Path(output).exists() and Path(output).samefile(source):
+    one, other = _status(source, _STDIN), _status(output, _STDOUT)
+    if one and other and stat.S_ISREG(one.st_mode) and os.path.samestat(one, other):
         raise OptionError(f"{output}: is the input too. Name another file for the results")
+
+
+def _status(path: str, standard: int) -> os.stat_result | None:
+    try:
+        return os.fstat(standard) if path == "-" else Path(path).stat()
+    except (OSError, ValueError):  # it is not there, or has no name that could be
+        return None

@@ -152,7 +152,9 @@ def join(base_url: str, path: str) -> str:
     """The URL of `path`, which begins with /v1/, at a provider.
 
     A base that has a path is the root of an API, as `OPENAI_BASE_URL` is to the SDKs
-    (`https://host/v1`, `https://host/v1beta/openai`): the `/v1` of `path` is that root.
+    (`https://host/v1`, `https://host/v1beta/openai`): the `/v1` of `path` is that root. Its query
+    stays.
     """
-    base = base_url.rstrip("/")
-    return base + (path.removeprefix("/v1") if urlsplit(base).path else path)
+    parts = urlsplit(base_url)
+    root = parts.path.rstrip("/")
+    return parts._replace(path=root + path.removeprefix("/v1") if root else path).geturl()

@@ -28,12 +28,17 @@ class Counted(Generic[T]):
 
 
 def counted(items: Iterable[T], path: str | Path) -> Iterable[T]:
-    """The items that are read from a file, with its number of lines where it can be read twice."""
-    if not Path(path).is_file():  # a pipe, a device, standard input
+    """The items that are read from a file, with its number of lines where it can be read twice.
+
+    Raises:
+        OSError: The system could not read it.
+    """
+    if str(path) == "-" or not Path(path).is_file():  # standard input, a pipe, a device
         return items
     ends, last = 0, b"\n"
     with Path(path).open("rb") as file:
         while block := file.read(_BLOCK):
             ends += block.count(b"\n")
             last = block[-1:]
-    return Counted(items, ends + (last != b"\n"))
+    headers = Path(path).suffix.lower() == ".csv"
+    return Counted(items, max(0, ends + (last != b"\n") - headers))

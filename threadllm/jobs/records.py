@@ -102,6 +102,17 @@ def text_of(error: BaseException) -> str:
     return redact(text)
 
 
+def without_keys(value: object) -> object:
+    """A JSON value, such as a provider's error that quotes the key, with its texts redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [without_keys(one) for one in value]
+    if isinstance(value, dict):
+        return {name: without_keys(one) for name, one in value.items()}
+    return value
+
+
 def type_name(value: object) -> str:
     """The name of the type, with its module unless it is built in."""
     kind = type(value)

@@ -57,7 +57,10 @@ class Writer(AbstractContextManager["Writer"]):
         if self._is_file:
             self._stream = _open(path, overwrite=overwrite)
         else:
-            self._stream = sys.stdout.buffer if stdout is None else stdout
+            standard = sys.stdout.buffer if stdout is None else stdout
+            standard.flush()
+            # Without its buffer, which would try a line that failed once more at exit.
+            self._stream = getattr(standard, "raw", standard)
         self._size = 0  # bytes of whole lines written
 
     def write(self, record: Mapping[str, object]) -> None:
