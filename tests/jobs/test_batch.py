@@ -132,6 +132,7 @@ def test_a_file_of_requests_is_read_line_by_line():
         ("http://h", "http://h/v1/chat/completions"),
         ("http://h/", "http://h/v1/chat/completions"),
         ("https://h/v1beta/openai/", "https://h/v1beta/openai/chat/completions"),
+        ("https://h/openai/?api-version=1", "https://h/openai/chat/completions?api-version=1"),
         ("https://h/v10", "https://h/v10/chat/completions"),
     ],
 )

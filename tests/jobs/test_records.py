@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from threadllm.jobs import call_line
+from threadllm.jobs.records import without_keys
 from threadllm.outcome import Outcome, Usage
 
 
@@ -83,14 +84,14 @@ def test_an_error_is_told_by_type_text_and_status():
     response = requests.Response()
     response.status_code = 401
     error = requests.HTTPError(
-        "Bearer sk-planted-0123456789: 401 for url: http://h/v1?key=planted", response=response
+        "Bearer sk-planted-0123456789 got 401 for url: http://h/v1?key=planted", response=response
     )
 
     assert call_line("a", outcome(error=error)) == line(
         None,
         {
             "type": "requests.exceptions.HTTPError",
-            "message": "Bearer [redacted] 401 for url: http://h/v1?key=[redacted]",
+            "message": "Bearer [redacted] got 401 for url: http://h/v1?key=[redacted]",
             "status": 401,
         },
     )
@@ -115,3 +116,15 @@ def test_any_error_can_be_told(error, kind, message):
     told = {"type": kind, "message": message, "status": None}
 
     assert call_line("a", outcome(error=error)) == line(None, told)
+
+
+def test_a_json_value_is_shown_without_keys():
+    """Texts are redacted wherever they stand in it, and all else stays as it is."""
+    quoted = "Bearer sk-planted-0123456789 is not valid"
+
+    assert without_keys({"error": {"message": quoted, "codes": [401, None, quoted]}}) == {
+        "error": {
+            "message": "Bearer [redacted] is not valid",
+            "codes": [401, None, "Bearer [redacted] is not valid"],
+        }
+    }

@@ -97,6 +97,17 @@ def test_a_dash_is_standard_output(monkeypatch):
     assert stream.buffer.getvalue() == b'{"id": 1}\n'
 
 
+def test_standard_output_is_written_without_its_buffer():
+    """What was printed goes first; a line that fails is not tried once more when Python ends."""
+    raw = Trickle()
+    stream = io.BufferedWriter(raw)
+    stream.write(b"printed before\n")
+
+    Writer("-", stdout=stream).write({"id": 1})
+
+    assert raw.taken == b'printed before\n{"id": 1}\n'
+
+
 def test_a_short_write_is_completed():
     """A stream that takes part of a line is given the rest."""
     stream = Trickle()
