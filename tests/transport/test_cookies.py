@@ -137,7 +137,7 @@ def test_a_jar_assigned_within_a_call_stays_in_it(giving, session):
 
 
 def test_other_threads_see_nothing_of_a_call(session):
-    """While a call has changed its jar, code outside any call reads and writes the session's own."""
+    """While a call has changed its jar, code outside reads and writes the session's own."""
     changed, looked = threading.Event(), threading.Event()
 
     def work():

@@ -1,4 +1,4 @@
-"""Retries that the user gave to an adapter: they are the adapter's, and ours do not multiply them."""
+"""Retries that the user gave to an adapter are the adapter's: ours do not multiply them."""
 
 import pytest
 import requests

@@ -182,7 +182,7 @@ def test_five_hundred_that_wait_leave_the_slots_to_others():
     clock = FakeClock()
     retry = threadllm.Retry(wait_initial=0)
     with (
-        Simulator(script=dict.fromkeys(waiting, [fault]), latency=Latency(mean=0.1)) as sim,
+        Simulator(script={prompt: [fault] for prompt in waiting}, latency=Latency(mean=0.1)) as sim,
         threadllm.Dispatcher(600, concurrency=50, retry=retry, clock=clock) as pool,
     ):
 
