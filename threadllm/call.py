@@ -63,6 +63,7 @@ class Exchange:
         status: The answer's status, once there is one.
         size: Bytes of the answer's body that have come.
         usage: Tokens that the body named.
+        handed_over: Whether the function itself reads the body.
     """
 
     def __init__(self, call: Call, method: str, url: str, retry: int, *, holds_slot: bool) -> None:
@@ -71,8 +72,16 @@ class Exchange:
         self.size = 0
         self.usage = Usage()
         self.holds_slot = holds_slot
+        self.handed_over = False
+        self._thread = threading.get_ident()
         self._call = call
         self._method, self._url, self._retry = method, url, retry
+
+    @property
+    def needs_caller(self) -> bool:
+        """Whether its slot may not come back while the caller, within the same call, waits."""
+        mine = self._thread == threading.get_ident()
+        return self.holds_slot and (self.handed_over or mine)
 
     def finish(self) -> None:
         """Give the slot back and go on record. Only the first time counts."""
@@ -269,10 +278,10 @@ class Call:
     def _take_slot(self) -> bool:
         with self._lock:
             in_hand, self._slot_in_hand = self._slot_in_hand, False
-            streaming = any(exchange.holds_slot for exchange in self._open)
+            ride = any(exchange.needs_caller for exchange in self._open)
         # A call that reads a stream holds a slot: to wait for another would be to wait for
         # itself. Its further requests ride along where no slot is free.
-        return in_hand or self.terms.quota.slots.acquire(blocking=not streaming)
+        return in_hand or self.terms.quota.slots.acquire(blocking=not ride)
 
     def _return_slot_in_hand(self) -> None:
         with self._lock:

@@ -95,10 +95,11 @@ def follow(response: Response, exchange: Exchange) -> None:
     """Let an exchange last until the response's body has been read or closed.
 
     A body that is not urllib3's, from an adapter of the user's own, cannot be followed: its
-    exchange ends with its headers.
+    exchange ends with its headers, like one without a body.
     """
     raw: Any = response.raw
-    if type(raw) is HTTPResponse and not raw.closed:
+    if type(raw) is HTTPResponse and not raw.closed and raw.length_remaining != 0:
+        exchange.handed_over = True
         vars(raw).update(exchange=exchange, usage=StreamUsage())
         raw.__class__ = _Followed
     else:
