@@ -6,12 +6,16 @@ openai, anthropic, httpx, aiohttp, urllib and whoever copies them put a status i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from threadllm.providers.reply import Reply, parse_body
 
-_DEPTH = 8
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_MOST_LINKS = 32
 _STATUSES = range(100, 600)
 # Classes, anywhere among an error's bases, of exchanges that broke on the way: requests, httpx,
 # openai and anthropic, urllib3, aiohttp; the standard library's are known by themselves.
@@ -20,28 +24,52 @@ _BROKEN = frozenset(
         "APIConnectionError",
         "ChunkedEncodingError",
         "ClientConnectionError",
+        "ClientPayloadError",
         "ConnectionError",
         "IncompleteRead",
         "NetworkError",
         "ProtocolError",
         "RemoteProtocolError",
+        "SSLEOFError",
+        "SSLZeroReturnError",
         "Timeout",
         "TimeoutError",
         "TimeoutException",
+        "gaierror",
     }
 )
-# …but never these: a certificate does not mend itself.
-_HOPELESS = frozenset({"SSLError", "SSLCertVerificationError", "ClientConnectorCertificateError"})
+# …but never these, however deep: a certificate does not mend itself.
+_HOPELESS = frozenset({"SSLCertVerificationError", "ClientConnectorCertificateError"})
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and those it was raised from, the explicit ones, as far as they go."""
-    link: BaseException | None = error
-    for _ in range(_DEPTH):
-        if link is None:
-            return
+def _causes(error: BaseException) -> list[object]:
+    """What an error says that it comes of.
+
+    urllib and urllib3 put that into `reason`, and urllib3 and requests among the arguments too.
+    """
+    return [error.__cause__, getattr(error, "reason", None), *error.args]
+
+
+def _origins(error: BaseException) -> list[object]:
+    """All that an error may have come of: what was being handled when it was raised, too."""
+    context = None if error.__suppress_context__ else error.__context__
+    return [*_causes(error), context]
+
+
+def _links(
+    error: BaseException, further: Callable[[BaseException], list[object]]
+) -> Iterator[BaseException]:
+    """The error and those behind it, nearest first, each once, and not without end."""
+    links = [error]
+    for link in islice(links, _MOST_LINKS):  # the list grows as it is read
         yield link
-        link = link.__cause__
+        for origin in further(link):
+            if isinstance(origin, BaseException) and all(origin is not known for known in links):
+                links.append(origin)
+
+
+def _names(error: BaseException) -> set[str]:
+    return {base.__name__ for base in type(error).__mro__}
 
 
 def _status(error: BaseException) -> int | None:
@@ -51,25 +79,26 @@ def _status(error: BaseException) -> int | None:
         getattr(response, "status_code", None),
         getattr(error, "status", None),
     )
-    return next((c for c in candidates if type(c) is int and c in _STATUSES), None)
+    return next((int(c) for c in candidates if isinstance(c, int) and c in _STATUSES), None)
 
 
 def status_of(error: BaseException) -> int | None:
     """The HTTP status that an error carries, or that which it was raised from; None without."""
-    return next((s for s in map(_status, _chain(error)) if s is not None), None)
+    return next((s for s in map(_status, _links(error, _causes)) if s is not None), None)
 
 
 def _headers(error: BaseException) -> dict[str, str]:
     for holder in (getattr(error, "response", None), error):
-        headers = getattr(holder, "headers", None)
-        if isinstance(headers, Mapping):
-            return {str(name).lower(): str(value) for name, value in headers.items()}
+        items = getattr(getattr(holder, "headers", None), "items", None)
+        if callable(items):  # urllib's headers are a message, and no Mapping
+            return {str(name).lower(): str(value) for name, value in items()}
     return {}
 
 
 def _body(error: BaseException) -> object:
-    # A response whose body was never read says so with a RuntimeError of its own (httpx).
-    with suppress(RuntimeError):
+    # A streamed body may never have been read, or break as it is read here: each client has its
+    # own error for that.
+    with suppress(Exception):
         content = getattr(getattr(error, "response", None), "content", None)
         if isinstance(content, bytes):
             return parse_body(content)
@@ -78,7 +107,7 @@ def _body(error: BaseException) -> object:
 
 def reply_of(error: BaseException) -> Reply | None:
     """The answer that an error carries; None if it carries no status."""
-    for link in _chain(error):
+    for link in _links(error, _causes):
         status = _status(link)
         if status is not None:
             return Reply(status, _headers(link), _body(link))
@@ -87,10 +116,6 @@ def reply_of(error: BaseException) -> Reply | None:
 
 def is_transient(error: BaseException) -> bool:
     """Whether an error without a status means that an exchange broke on the way."""
-    for link in _chain(error):
-        names = {base.__name__ for base in type(link).__mro__}
-        if names & _HOPELESS:
-            return False
-        if names & _BROKEN:
-            return True
-    return False
+    if any(_names(link) & _HOPELESS for link in _links(error, _origins)):
+        return False
+    return any(_names(link) & _BROKEN for link in _links(error, _causes))
