@@ -67,7 +67,7 @@ class Request:
 class Server:
     """Answers each request with the bytes that `answer(request)` gives; with None it hangs up.
 
-    An answer may also be an iterable of bytes, sent one by one.
+    An answer may also be a list of both, of bytes and then None.
     """
 
     answer: object
@@ -111,9 +111,9 @@ class Server:
             while (request := _read(stream)) is not None:
                 self.requests.append(request)
                 answer = self.answer(request)
-                if answer is None:
-                    return
-                for piece in [answer] if isinstance(answer, bytes) else answer:
+                for piece in answer if isinstance(answer, list) else [answer]:
+                    if piece is None:
+                        return
                     sock.sendall(piece)
 
 

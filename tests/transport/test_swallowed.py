@@ -149,7 +149,7 @@ def legacy(monkeypatch):
     ],
 )
 def test_a_thousand_prompts_all_get_their_answer_once(legacy, name):
-    """While a fifth goes wrong, functions as people have them lose nothing and pay nothing twice."""
+    """While a fifth goes wrong, functions as people have them lose nothing, and pay once."""
     module, sim = legacy
     prompts = [f"prompt {n}" for n in range(PROMPTS)]
 
