@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from requests import exceptions as theirs
 from urllib3 import HTTPResponse
+from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSLError
 
 from threadllm.providers import StreamUsage
 
@@ -15,6 +17,15 @@ if TYPE_CHECKING:
     from requests import Response
 
     from threadllm.call import Exchange
+
+
+# What requests makes of urllib3's errors while a body is read.
+_AS_REQUESTS: tuple[tuple[type[Exception], type[Exception]], ...] = (
+    (ProtocolError, theirs.ChunkedEncodingError),
+    (DecodeError, theirs.ContentDecodingError),
+    (ReadTimeoutError, theirs.ConnectionError),
+    (SSLError, theirs.SSLError),
+)
 
 
 class _Followed(HTTPResponse):
@@ -74,7 +85,7 @@ class _Followed(HTTPResponse):
         try:
             yield
         except Exception as error:
-            self.exchange.break_off(error)
+            self.exchange.break_off(_as_requests(error))
             self._end()
             raise
         finally:
@@ -89,6 +100,16 @@ class _Followed(HTTPResponse):
         self.usage.close()
         self.exchange.usage = self.usage.usage
         self.exchange.finish()
+
+
+def _as_requests(error: Exception) -> Exception:
+    """The error that the function sees, if it reads through requests."""
+    for kind, seen in _AS_REQUESTS:
+        if isinstance(error, kind):
+            wrapped = seen(error)
+            wrapped.__cause__ = error
+            return wrapped.with_traceback(error.__traceback__)
+    return error
 
 
 def follow(response: Response, exchange: Exchange) -> None:
