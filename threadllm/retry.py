@@ -26,15 +26,16 @@ class Retry:
     Attributes:
         attempts: Tries in all, the first included. 429s use none up.
         wait_initial: Seconds before the second try, before jitter.
-        wait_max: Seconds that a wait never exceeds, unless the provider asks for more.
+        wait_max: Seconds to which waits grow, before jitter; a provider may ask for more.
         wait_base: The factor from one wait to the next.
         jitter: "full" draws from 0 to the wait (the AWS architecture blog's full jitter),
             "random" adds up to a second, "none" waits exactly.
         statuses: HTTP statuses that are tried again.
         exceptions: Further errors, of the user's own, that are tried again; broken connections
-            and timeouts always are.
+            and timeouts always are. A 429 stays a matter of pace under any name.
         respect_retry_after: Whether the wait that a provider asks for is kept.
         retry_after_max: Seconds; a provider that asks for more is taken to have asked for this.
+            With 0 it is taken to have asked for nothing.
         give_up_after: Seconds after its first 429 at which a request is no longer tried again.
 
     Raises:
@@ -70,7 +71,10 @@ class Retry:
         """Seconds before the second try, the third, and so on without end; a new run each time."""
         import backoff  # here, as it imports asyncio, which costs a sixth of `import requests`
 
-        steps = backoff.expo(self.wait_base, self.wait_initial, self.wait_max)
+        if self.wait_initial:
+            steps = backoff.expo(self.wait_base, self.wait_initial, self.wait_max)
+        else:  # never grows to wait_max, so that expo's powers would overflow
+            steps = backoff.constant(0)
         steps.send(None)  # primes it; what this gives differs between versions
         shake = {"full": backoff.full_jitter, "random": backoff.random_jitter}.get(self.jitter)
         return map(shake, steps) if shake else steps
@@ -78,11 +82,14 @@ class Retry:
     def verdict_on_error(self, error: BaseException) -> tuple[Verdict, Reply | None]:
         """The verdict on an error by its shape, and the answer it carries, if any."""
         reply = reply_of(error)
-        if isinstance(error, self.exceptions):
-            return Verdict.RETRY, reply
         if reply is not None:
-            return verdict_on(reply, self.statuses), reply
-        return (Verdict.RETRY if is_transient(error) else Verdict.FAIL), None
+            verdict = verdict_on(reply, self.statuses)
+        else:
+            verdict = Verdict.RETRY if is_transient(error) else Verdict.FAIL
+        if verdict is Verdict.PACE:
+            return verdict, reply
+        retried = verdict is Verdict.RETRY or isinstance(error, self.exceptions)
+        return (Verdict.RETRY if retried else Verdict.FAIL), reply
 
 
 class Attempts:
@@ -106,14 +113,14 @@ class Attempts:
 
         Args:
             verdict: What the last try asks for.
-            asked: Seconds that the provider asks to wait, if it says.
+            asked: Seconds that the provider asks to wait, if it says; 0 says nothing.
             now: Monotonic seconds.
         """
         if asked is not None:
             respected = self._policy.respect_retry_after
-            asked = min(asked, self._policy.retry_after_max) if respected else None
+            asked = min(asked, self._policy.retry_after_max) if respected else 0.0
         if verdict is Verdict.PACE:
-            wait = next(self._pauses) if asked is None else asked
+            wait = asked or next(self._pauses)
             self._patience_ends = min(self._patience_ends, now + self._policy.give_up_after)
             if now + wait > self._patience_ends:
                 return None

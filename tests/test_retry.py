@@ -1,0 +1,312 @@
+import dataclasses
+from itertools import islice
+from types import SimpleNamespace
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from threadllm.exceptions import OptionError
+from threadllm.providers import Reply, Verdict
+from threadllm.retry import Attempts, Retry
+
+FAIL, OK, PACE, RETRY = Verdict.FAIL, Verdict.OK, Verdict.PACE, Verdict.RETRY
+EXACT = Retry(jitter="none", attempts=4)
+
+
+class ShapedError(Exception):
+    """An error that carries an answer."""
+
+    def __init__(self, status, **body):
+        super().__init__()
+        self.status_code = status
+        self.response = SimpleNamespace(headers={"Retry-After": "7"})
+        self.body = {"error": body}
+
+
+def first_waits(policy, number=10):
+    return [*islice(policy.waits(), number)]
+
+
+# The policy
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"attempts": 0}, "attempts=0: at least 1, the first try, is needed"),
+        ({"attempts": -1}, "attempts=-1: at least 1, the first try, is needed"),
+        ({"wait_initial": -0.5}, "wait_initial=-0.5: give a number of seconds, 0 or more"),
+        ({"wait_max": float("inf")}, "wait_max=inf: give a number of seconds, 0 or more"),
+        (
+            {"retry_after_max": float("nan")},
+            "retry_after_max=nan: give a number of seconds, 0 or more",
+        ),
+        ({"give_up_after": -1}, "give_up_after=-1: give a number of seconds, 0 or more"),
+        ({"wait_base": 0.5}, "wait_base=0.5: give a factor of 1 or more"),
+        ({"wait_base": float("inf")}, "wait_base=inf: give a factor of 1 or more"),
+        ({"wait_base": float("nan")}, "wait_base=nan: give a factor of 1 or more"),
+        ({"jitter": "some"}, "jitter='some': choose one of full, random, none"),
+        ({"jitter": None}, "jitter=None: choose one of full, random, none"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(options, text):
+    """The text names the option, its value and what would do; a changed policy is checked too."""
+    for make in (Retry, lambda **changes: dataclasses.replace(EXACT, **changes)):
+        with pytest.raises(OptionError) as caught:
+            make(**options)
+        assert str(caught.value) == text
+
+
+def test_the_least_of_everything_will_do():
+    """One attempt, no waits and a factor of one are meant."""
+    policy = Retry(
+        attempts=1, wait_initial=0, wait_max=0, wait_base=1, retry_after_max=0, give_up_after=0
+    )
+
+    assert first_waits(policy, 3) == [0, 0, 0]
+
+
+def test_a_policy_is_a_value():
+    """It cannot be changed, equals its like, and a changed one is a new one."""
+    policy = Retry()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        policy.attempts = 2
+    other = dataclasses.replace(policy, attempts=2)
+
+    assert (policy.attempts, other.attempts) == (8, 2)
+    assert dataclasses.replace(other, attempts=8) == policy == Retry()
+    assert hash(policy) == hash(Retry())
+    assert not hasattr(policy, "__dict__")
+
+
+def test_options_are_given_by_name():
+    """Figures in a row would say nothing to who reads them."""
+    with pytest.raises(TypeError):
+        Retry(3)
+
+
+@pytest.mark.parametrize(
+    ("options", "waits"),
+    [
+        ({}, [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]),
+        ({"wait_max": 5}, [0.5, 1, 2, 4, 5, 5, 5, 5, 5, 5]),
+        ({"wait_initial": 3, "wait_base": 3}, [3, 9, 27, 30, 30, 30, 30, 30, 30, 30]),
+        ({"wait_base": 1}, [0.5] * 10),
+        ({"wait_initial": 60}, [30] * 10),
+        ({"wait_initial": 0}, [0] * 10),
+    ],
+)
+def test_waits_grow_to_their_limit(options, waits):
+    """Without jitter they are exact, for the factor and the limits given."""
+    assert first_waits(Retry(jitter="none", **options)) == waits
+
+
+@pytest.mark.parametrize("options", [{}, {"wait_initial": 0}, {"wait_base": 1}, {"wait_max": 0}])
+def test_waits_have_no_end(options):
+    """However long it goes on, no power overflows."""
+    policy = Retry(jitter="none", **options)
+
+    assert len(first_waits(policy, 5000)) == 5000
+
+
+figures = st.floats(0, 100)
+bases = st.floats(1, 10)
+
+
+@given(initial=figures, most=figures, base=bases)
+def test_full_jitter_stays_below_the_exact_wait(initial, most, base):
+    """Each wait is drawn from nothing to what it would be without jitter."""
+    options = {"wait_initial": initial, "wait_max": most, "wait_base": base}
+    exact = first_waits(Retry(jitter="none", **options))
+
+    assert all(
+        0 <= wait <= limit for wait, limit in zip(first_waits(Retry(**options)), exact, strict=True)
+    )
+
+
+@given(initial=figures, most=figures, base=bases)
+def test_random_jitter_adds_up_to_a_second(initial, most, base):
+    """Each wait is what it would be without jitter, or at most a second more."""
+    options = {"wait_initial": initial, "wait_max": most, "wait_base": base}
+    exact = first_waits(Retry(jitter="none", **options))
+    drawn = first_waits(Retry(jitter="random", **options))
+
+    assert all(limit <= wait <= limit + 1 for wait, limit in zip(drawn, exact, strict=True))
+
+
+@pytest.mark.parametrize("jitter", ["full", "random"])
+def test_jitter_spreads(jitter):
+    """Two requests that failed together do not wait alike."""
+    policy = Retry(jitter=jitter)
+
+    assert first_waits(policy) != first_waits(policy)
+
+
+def test_each_run_of_waits_is_its_own():
+    """Requests share a policy and no generator: none is further on for another's retries."""
+    one, other = EXACT.waits(), EXACT.waits()
+
+    assert [next(one), next(one), next(other), next(one), next(other)] == [0.5, 1, 0.5, 2, 1]
+
+
+# Errors
+
+
+class OwnError(Exception):
+    pass
+
+
+class OwnConnectionError(ConnectionError):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "options", "verdict"),
+    [
+        (OwnError(), {}, FAIL),
+        (OwnError(), {"exceptions": (OwnError,)}, RETRY),
+        (OwnError(), {"exceptions": (KeyError, OwnError)}, RETRY),
+        (OwnError(), {"exceptions": (KeyError,)}, FAIL),
+        (OwnConnectionError(), {}, RETRY),
+        (requests.ConnectionError(), {}, RETRY),
+        (requests.exceptions.InvalidURL(), {}, FAIL),
+        (ShapedError(503), {}, RETRY),
+        (ShapedError(503), {"statuses": {500}}, FAIL),
+        (ShapedError(418), {"statuses": [418]}, RETRY),
+        (ShapedError(400), {}, FAIL),
+        (ShapedError(400), {"exceptions": (ShapedError,)}, RETRY),
+        (ShapedError(429), {}, PACE),
+        (ShapedError(429), {"exceptions": (Exception,)}, PACE),
+        (ShapedError(429), {"statuses": ()}, FAIL),
+        (ShapedError(429, code="insufficient_quota"), {}, FAIL),
+        (ShapedError(200), {}, FAIL),
+        (ShapedError(200), {"exceptions": (ShapedError,)}, RETRY),
+        (ShapedError(200, code=502), {}, RETRY),
+        (ShapedError(200, code=429), {}, PACE),
+    ],
+)
+def test_an_error_is_judged_by_its_answer_or_its_class(error, options, verdict):
+    """A 429 is a matter of pace under any name; else what the user names is tried again."""
+    reply = None
+    if isinstance(error, ShapedError):
+        reply = Reply(error.status_code, {"retry-after": "7"}, error.body)
+
+    assert Retry(**options).verdict_on_error(error) == (verdict, reply)
+
+
+# Attempts
+
+# Each row: the policy's options, what each try comes to (verdict, seconds asked, time), and the
+# waits that follow.
+SERIES = {
+    "retries are charged": (
+        {},
+        [(RETRY, None, 0)] * 5,
+        [0.5, 1, 2, None, None],
+    ),
+    "a retry waits as long as asked": (
+        {},
+        [(RETRY, 7.0, 0), (RETRY, 0.1, 0), (RETRY, 0.0, 0)],
+        [7, 1, 2],
+    ),
+    "one attempt is none after the first": ({"attempts": 1}, [(RETRY, None, 0)], [None]),
+    "paces are not charged": (
+        {"attempts": 1},
+        [(PACE, None, 0)] * 9,
+        [0.5, 1, 2, 4, 8, 16, 30, 30, 30],
+    ),
+    "a pace waits as long as asked": (
+        {},
+        [(PACE, 7.0, 0), (PACE, 0.1, 0), (PACE, None, 0)],
+        [7, 0.1, 0.5],
+    ),
+    "no time at all is as if not said": (
+        {},
+        [(PACE, 0.0, 0)] * 4,
+        [0.5, 1, 2, 4],
+    ),
+    "pauses are without jitter": (
+        {"jitter": "full"},
+        [(PACE, None, 0)] * 4,
+        [0.5, 1, 2, 4],
+    ),
+    "what is asked is capped": (
+        {"retry_after_max": 60},
+        [(PACE, 3600.0, 0), (RETRY, 1e300, 0), (PACE, 59.0, 0)],
+        [60, 60, 59],
+    ),
+    "a cap of nothing hears nothing": (
+        {"retry_after_max": 0},
+        [(PACE, 7.0, 0), (PACE, 7.0, 0), (RETRY, 7.0, 0)],
+        [0.5, 1, 0.5],
+    ),
+    "what is asked is ignored": (
+        {"respect_retry_after": False},
+        [(PACE, 7.0, 0), (PACE, 7.0, 0), (RETRY, 7.0, 0)],
+        [0.5, 1, 0.5],
+    ),
+    "each has its own series": (
+        {},
+        [(PACE, None, 0), (RETRY, None, 0), (PACE, None, 0), (RETRY, None, 0)],
+        [0.5, 0.5, 1, 1],
+    ),
+    "patience begins with the first 429": (
+        {"give_up_after": 100},
+        [(RETRY, None, 0), (PACE, 10.0, 1000), (PACE, 10.0, 1090), (PACE, 10.0, 1091)],
+        [0.5, 10, 10, None],
+    ),
+    "patience does not begin anew": (
+        {"give_up_after": 100},
+        [(PACE, 60.0, 0), (PACE, 60.0, 60)],
+        [60, None],
+    ),
+    "a wait beyond the patience is not begun": (
+        {"give_up_after": 100},
+        [(PACE, 101.0, 0), (PACE, 100.0, 0)],
+        [None, 100],
+    ),
+    "no patience": ({"give_up_after": 0}, [(PACE, None, 0)], [None]),
+    "patience is for 429s": (
+        {"give_up_after": 1},
+        [(PACE, 1.0, 0), (RETRY, None, 50)],
+        [1, 0.5],
+    ),
+    "what no retry mends": ({}, [(FAIL, 7.0, 0), (OK, 7.0, 0)], [None, None]),
+}
+
+
+@pytest.mark.parametrize(("options", "tries", "waits"), SERIES.values(), ids=SERIES)
+def test_the_next_wait_follows_from_the_tries(options, tries, waits):
+    """Retries are charged until the attempts are used up, paces until the patience is."""
+    attempts = Attempts(dataclasses.replace(EXACT, **options))
+
+    assert [attempts.next_wait(*one) for one in tries] == waits
+    assert attempts.repeats == sum(wait is not None for wait in waits)
+    assert attempts.retries == sum(
+        wait is not None and one[0] is RETRY for one, wait in zip(tries, waits, strict=True)
+    )
+
+
+def test_attempts_share_nothing():
+    """Two requests of one policy each begin at the first wait."""
+    one, other = Attempts(EXACT), Attempts(EXACT)
+    waits = [attempts.next_wait(RETRY, None, 0) for attempts in (one, one, other)]
+
+    assert waits == [0.5, 1, 0.5]
+    assert (one.retries, other.retries) == (2, 1)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Verdict), st.none() | st.floats(0, 1e308))),
+    st.floats(0, 1000),
+    st.sampled_from(["full", "random", "none"]),
+)
+def test_no_429_is_answered_at_once(tries, most, jitter):
+    """Whatever is asked for, everyone waits some time after a 429, and never longer than capped."""
+    attempts = Attempts(Retry(jitter=jitter, retry_after_max=most))
+    waits = [(verdict, attempts.next_wait(verdict, asked, 0)) for verdict, asked in tries]
+
+    assert all(wait is None or wait > 0 for verdict, wait in waits if verdict is PACE)
+    assert all(wait is None or 0 <= wait <= max(most, 31) for _, wait in waits)
