@@ -1,0 +1,51 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from threadllm.exceptions import OptionError
+from threadllm.quota import Quota
+
+
+@pytest.mark.parametrize("concurrency", [0, -1])
+def test_a_quota_has_a_slot(concurrency):
+    """With none, no request could ever be sent."""
+    with pytest.raises(OptionError) as caught:
+        Quota(concurrency)
+
+    assert str(caught.value) == (
+        f"concurrency={concurrency}: at least one request must be in flight"
+    )
+
+
+def test_there_are_as_many_slots_as_said():
+    """Each can be taken once, and what comes back can be taken again."""
+    quota = Quota(2)
+    taken = [quota.slots.acquire(blocking=False) for _ in range(3)]
+    quota.slots.release()
+
+    assert quota.concurrency == 2
+    assert [*taken, quota.slots.acquire(blocking=False)] == [True, True, False, True]
+
+
+def test_a_slot_that_was_not_taken_cannot_be_given_back():
+    """The semaphore is bounded: a slot too many would be a request too many."""
+    with pytest.raises(ValueError, match="released too many times"):
+        Quota(1).slots.release()
+
+
+def test_each_origin_has_a_gate_of_its_own():
+    """What one host asks for does not hold up another."""
+    quota = Quota(1)
+    quota.gate("https://a:443").shut(10, now=0, sent=0, asked=True)
+
+    assert quota.gate("https://a:443").opens_at == 10
+    assert [quota.gate(origin).opens_at < 0 for origin in ("", "https://b:443")] == [True, True]
+
+
+def test_threads_find_the_same_gate():
+    """However many ask at a time, there is one gate an origin."""
+    quota = Quota(1)
+    with ThreadPoolExecutor(16) as pool:
+        gates = [*pool.map(quota.gate, ["a", "b"] * 200)]
+
+    assert {id(gate) for gate in gates} == {id(quota.gate("a")), id(quota.gate("b"))}
