@@ -44,7 +44,8 @@ class Painter:
             self._closed = True
             self._closing.notify_all()
             thread = self._thread
-        if thread is not None:
+        # A collector at work in the painting thread may find the dispatcher there, and close it.
+        if thread is not None and thread is not threading.current_thread():
             thread.join()
 
     def _paint(self) -> None:
