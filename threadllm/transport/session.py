@@ -98,7 +98,15 @@ class _Thread(threading.local):
         self.session.mount("https://", self.adapter)
         self.session.mount("http://", self.adapter)
         self._presence = _Presence()
-        weakref.finalize(self._presence, connections.close)
+        weakref.finalize(self._presence, _hang_up, connections)
+
+
+def _hang_up(adapter: HTTPAdapter) -> None:
+    """Close idle connections though some response, kept by somebody, still knows their pool."""
+    for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+        for key in set(manager.pools.keys()):  # the container itself cannot be iterated
+            manager.pools[key].close()
+    adapter.close()
 
 
 own = _Thread()
