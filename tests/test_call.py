@@ -1,0 +1,343 @@
+"""The call in progress: its slots, its time, what it remembers. All in virtual time."""
+
+import threading
+
+import pytest
+
+from threadllm.call import Call, Failure, Terms
+from threadllm.clock import Sleeper
+from threadllm.exceptions import CallCancelled
+from threadllm.outcome import RequestRecord, Usage
+from threadllm.progress import Tally
+from threadllm.quota import Quota
+from threadllm.retry import Retry
+from threadllm.testing import FakeClock
+
+URL, ORIGIN = "http://a/b", "http://a:80"
+
+
+@pytest.fixture
+def clock():
+    return FakeClock(start=100)
+
+
+@pytest.fixture
+def terms(clock):
+    return Terms(
+        quota=Quota(2),
+        retry=Retry(),
+        timeout=(1, 2),
+        sleeper=Sleeper(clock),
+        tally=Tally(),
+        patched=True,
+    )
+
+
+@pytest.fixture
+def call(terms):
+    """A call that has begun."""
+    begun = Call(terms)
+    begun.begin()
+    return begun
+
+
+def free(terms):
+    """How many slots nobody has."""
+    return terms.quota.slots._value
+
+
+def opened(call, url=URL, origin=ORIGIN):
+    return call.open("GET", url, origin, retry=0)
+
+
+def in_thread(act):
+    """Runs in a thread of its own; what is returned waits for it and gives its result or error."""
+    found = []
+
+    def run():
+        try:
+            found.append(act())
+        except CallCancelled as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def result():
+        thread.join(5)
+        return found[0]
+
+    return result
+
+
+def test_a_call_begins_with_a_slot_and_ends_without(terms, call):
+    """Whatever it made of it."""
+    assert (free(terms), call.began) == (1, 100)
+
+    call.end()
+
+    assert free(terms) == 2
+
+
+def test_the_first_request_uses_the_slot_that_the_call_has(terms, call):
+    """And gives it back when it is over; the next takes one of its own."""
+    first = opened(call)
+    assert free(terms) == 1
+    first.finish()
+    assert free(terms) == 2
+    second = opened(call)
+    assert free(terms) == 1
+    second.finish()
+    call.end()
+    assert free(terms) == 2
+
+
+def test_an_exchange_is_finished_once(terms, call):
+    """The second time nothing is given back, counted or put on record."""
+    exchange = opened(call)
+    exchange.finish()
+    exchange.finish()
+
+    assert (free(terms), len(call.records), terms.tally.totals().requests) == (2, 1, 1)
+
+
+def test_the_end_gives_back_everything(terms, call):
+    """Exchanges still open are finished then, and on record."""
+    opened(call), opened(call)
+    assert free(terms) == 0
+
+    call.end()
+
+    assert (free(terms), len(call.records)) == (2, 2)
+
+
+def test_a_record_and_the_totals_say_what_passed(clock, terms, call):
+    """The time in flight, the bytes, the status and the tokens."""
+    exchange = opened(call)
+    clock.advance(3)
+    exchange.status, exchange.size, exchange.usage = 200, 9, Usage(4, 5)
+    exchange.finish()
+    opened(call).finish()
+
+    assert call.records == [
+        RequestRecord("GET", URL, 200, 3, 0, 9),
+        RequestRecord("GET", URL, None, 0, 0, 0),
+    ]
+    assert call.usage == Usage(4, 5)
+    totals = terms.tally.totals()
+    assert (totals.requests, totals.input_tokens, totals.output_tokens) == (2, 4, 5)
+
+
+def test_waits_are_not_part_of_the_time_it_ran(clock, terms, call):
+    """Neither those for a retry nor those before a gate."""
+    clock.advance(1)
+    now = clock.monotonic()
+    terms.quota.gate(ORIGIN).shut(now + 10, now=now, sent=now, asked=True)
+    with clock.running():
+        exchange = opened(call)
+    assert clock.monotonic() == 111
+    clock.advance(2)
+    exchange.finish()
+    with clock.running():
+        call.park(lambda: 150)
+    clock.advance(4)
+    call.end()
+
+    assert call.elapsed == 1 + 2 + 4
+    assert terms.tally.totals().busy == 7
+
+
+def test_waiting_for_a_slot_is_not_part_of_it_either(clock, terms, call):
+    """Time that a request waits while others have all the slots."""
+    opened(call).finish()
+    others = [Call(terms) for _ in range(2)]
+    for other in others:
+        other.begin()
+    waiting = in_thread(lambda: opened(call))
+    while len(terms.quota.slots._cond._waiters) == 0:
+        assert free(terms) == 0
+    clock.advance(30)
+    others[0].end()
+    waiting().finish()
+    clock.advance(1)
+    call.end()
+    others[1].end()
+
+    assert (call.elapsed, free(terms)) == (1, 2)
+
+
+def test_who_parks_holds_no_slot(clock, terms, call):
+    """The slot in hand goes back before the wait, and is counted as parked meanwhile."""
+    waiting = in_thread(lambda: call.park(lambda: 150))
+    assert clock.wait_for_sleepers() == [50]
+    assert (free(terms), terms.tally.totals().parked) == (2, 1)
+    clock.advance(50)
+    waiting()
+    assert (free(terms), terms.tally.totals().parked) == (2, 0)
+
+
+def test_a_moment_that_has_come_is_not_waited_for(terms, call):
+    """The call keeps the slot that it has."""
+    call.park(lambda: 100)
+
+    assert free(terms) == 1
+
+
+def test_a_gate_that_shuts_while_a_slot_is_waited_for_is_waited_for(clock, terms, call):
+    """The slot goes back at once, and is taken again when the gate is open."""
+    opened(call).finish()
+    others = [Call(terms) for _ in range(2)]
+    for other in others:
+        other.begin()
+    waiting = in_thread(lambda: opened(call))
+    while len(terms.quota.slots._cond._waiters) == 0:
+        assert free(terms) == 0
+    terms.quota.gate(ORIGIN).shut(130, now=100, sent=100, asked=True)
+    others[0].end()
+    assert clock.wait_for_sleepers() == [30]
+    assert free(terms) == 1
+    clock.advance(30)
+    assert waiting().sent == 130
+    assert free(terms) == 0
+
+
+def test_a_rider_returns_nothing_to_a_gate_that_has_shut(clock, terms, call):
+    """A request beside a stream may have no slot to give back when it finds the gate shut."""
+    quota = Quota(1)
+    alone = Call(Terms(quota, terms.retry, (1, 2), terms.sleeper, terms.tally, patched=True))
+    alone.begin()
+    stream = opened(alone)
+    moments = iter([90, 120])
+    gate = quota.gate(ORIGIN)
+    shut = type(gate).opens_at
+
+    class Shutting(type(gate)):
+        @property
+        def opens_at(self):
+            return next(moments, 100)
+
+    gate.__class__ = Shutting
+    with clock.running():
+        rider = opened(alone)
+    assert (rider.holds_slot, quota.slots._value) == (False, 0)
+    rider.finish()
+    stream.finish()
+    alone.end()
+    assert (quota.slots._value, shut is not None) == (1, True)
+
+
+def test_a_request_beside_a_stream_rides_along_where_no_slot_is_free(terms, call):
+    """To wait would be to wait for itself; where a slot is free, it is taken."""
+    stream = opened(call)
+    beside = opened(call)
+    rider = opened(call)
+
+    assert [one.holds_slot for one in (stream, beside, rider)] == [True, True, False]
+    assert free(terms) == 0
+    for exchange in (stream, beside, rider):
+        exchange.finish()
+    assert free(terms) == 2
+
+
+@pytest.mark.parametrize("handed_over", [True, False])
+def test_another_thread_of_the_call_rides_along_with_streams_alone(terms, call, handed_over):
+    """It may wait for requests that end by themselves, not for bodies that the function reads."""
+    exchanges = [opened(call), opened(call)]
+    for exchange in exchanges:
+        exchange.handed_over = handed_over
+    other = in_thread(lambda: opened(call))
+    if not handed_over:
+        while len(terms.quota.slots._cond._waiters) == 0:
+            assert free(terms) == 0
+        exchanges[0].finish()
+
+    assert other().holds_slot is not handed_over
+    call.end()
+    assert free(terms) == 2
+
+
+def test_a_call_that_waits_to_begin_can_be_cancelled(clock, terms):
+    """Before the gate it holds nothing; nothing is left behind."""
+    terms.quota.gate("").shut(200, now=100, sent=100, asked=True)
+    beginning = in_thread(Call(terms).begin)
+    assert clock.wait_for_sleepers() == [100]
+    terms.sleeper.wake()
+
+    assert str(beginning()) == "the dispatcher was told to stop while this call waited"
+    assert free(terms) == 2
+
+
+def test_a_call_does_not_begin_once_its_dispatcher_was_told_to_stop(terms):
+    """The slot that it got by then goes back."""
+    terms.sleeper.wake()
+
+    with pytest.raises(CallCancelled):
+        Call(terms).begin()
+    assert free(terms) == 2
+
+
+def test_a_parked_call_can_be_cancelled(clock, terms, call):
+    """What it waited counts as waiting."""
+    parked = in_thread(lambda: call.park(lambda: 200))
+    clock.wait_for_sleepers()
+    clock.advance(10)
+    clock.wait_for_sleepers()
+    terms.sleeper.wake()
+
+    assert isinstance(parked(), CallCancelled)
+    call.end()
+    assert (call.elapsed, terms.tally.totals().parked, free(terms)) == (0, 0, 2)
+
+
+def test_retries_that_are_charged_are_counted(terms, call):
+    """For the item and for the run."""
+    call.charge_retry()
+    call.charge_retry()
+
+    assert (call.retries, terms.tally.totals().retries) == (2, 2)
+
+
+def test_the_failure_is_the_last_that_was_not_mended(call):
+    """A success at the same URL mends it; of several, one that the transport owns counts first."""
+    one, two, owned = (
+        Failure(ValueError(text), owned=text == "owned") for text in ("1", "2", "owned")
+    )
+    assert call.failure is None
+    call.fail("http://a/", one)
+    call.fail("http://b/", two)
+    assert call.failure is two
+    call.fail("http://a/", one)
+    assert call.failure is one
+    call.fail("http://c/", owned)
+    call.fail("http://b/", two)
+    assert call.failure is owned
+    call.succeed("http://c/")
+    assert call.failure is two
+    call.succeed("http://b/")
+    assert call.failure is one
+    call.succeed("http://a/")
+    call.succeed("http://a/")
+    assert call.failure is None
+
+
+def test_a_body_that_broke_is_the_dispatchers_to_mend(call):
+    """The transport cannot ask again for what the function has read in part."""
+    error = ConnectionError()
+    opened(call).break_off(error)
+
+    assert call.failure == Failure(error, owned=False)
+
+
+def test_cookies_are_lent_to_the_very_session():
+    """By identity, and only as long as that session lives."""
+
+    class Session:
+        pass
+
+    call, session, other = Call(None), Session(), Session()
+    jar = object()
+    call.lend_cookies(session, jar)
+    assert (call.cookies_of(session), call.cookies_of(other)) == (jar, None)
+
+    call._cookies[id(other)] = call._cookies[id(session)]  # as if its address were used again
+    assert call.cookies_of(other) is None
