@@ -64,12 +64,15 @@ def _from_path(name: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    sys.path.insert(0, str(path.parent.resolve()))
+    path = path.resolve()
+    sys.path.insert(0, str(path.parent))
     # A name of its own where the file's is taken: a script may be called like a module it uses.
     taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
     name = f"{path.stem}_called_by_threadllm" if taken else path.stem
     loader = SourceFileLoader(name, str(path))
-    module = module_from_spec(ModuleSpec(name, loader, origin=str(path)))
+    spec = ModuleSpec(name, loader, origin=str(path))
+    spec.has_location = True  # without it there would be no __file__
+    module = module_from_spec(spec)
     sys.modules[name] = module
     loader.exec_module(module)
     return module
