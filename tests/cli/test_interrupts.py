@@ -1,0 +1,167 @@
+"""Signals within this process: what the first does, what the second, and what is put back."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from tests.cli.conftest import SIGNALS, records, values
+from threadllm.cli.interrupts import Interrupts
+
+PULLED, NOTED = threading.Event(), threading.Event()
+STOPPING = "stopping: calls in flight are finished; once more leaves at once"
+
+# "a" and "b" are called at once; whichever comes second sends the signal and waits for its effect.
+SIGNALLING = """
+import os, signal, sys, threading
+both = threading.Barrier(2)
+
+def f(x):
+    both.wait()
+    if x == "b":
+        os.kill(os.getpid(), signal.{name})
+    while "stopping" not in sys.stderr.getvalue():
+        pass
+    return x
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("option", ["--no-progress", "--ordered"])
+def test_the_first_signal_lets_calls_in_flight_finish(cli, write, name, status, option):
+    """What is in flight is finished and written, nothing more is begun, handlers are put back."""
+    script = write("f.py", SIGNALLING.format(name=name))
+    source = write("in.txt", "a\nb\nc\nd\ne\n")
+    before = [signal.getsignal(number) for number in SIGNALS]
+
+    done = cli("call", f"{script}:f", source, "-o", "out.jsonl", "-c", 2, option)
+
+    err = done.err.splitlines()
+    assert done.status == status
+    assert values("out.jsonl") == [(1, "a"), (2, "b")]
+    assert STOPPING in err
+    assert "2 items: 2 ok, 0 failed -> out.jsonl" in err
+    assert err[-1] == f"stopped: {name}. What is written is kept"
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def signal_and_return(x):
+    """What the next test has called: with an item queued it sends a signal, and awaits it."""
+    assert PULLED.wait(5)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    assert NOTED.wait(5)
+    return x
+
+
+def test_what_is_queued_is_not_begun_even_before_the_pool_is_shut(cli, prompts, monkeypatch):
+    """From the signal on no call begins, however long the stopping takes."""
+
+    pull = Interrupts.until_stopped
+
+    def until_stopped(interrupts, items):
+        for number, item in enumerate(pull(interrupts, items), 1):
+            if number == 2:
+                PULLED.set()
+            yield item
+
+    def watch(interrupts):
+        if interrupts._notes.get() is not None:
+            NOTED.set()
+
+    monkeypatch.setattr(Interrupts, "until_stopped", until_stopped)
+    monkeypatch.setattr(Interrupts, "_watch", watch)
+    target = f"{__name__}:{signal_and_return.__name__}"
+    done = cli("call", target, prompts, "-o", "out.jsonl", "-c", 1, "--no-progress")
+
+    assert done.status == 130
+    assert values("out.jsonl") == [(1, "a")]
+
+
+def test_the_second_signal_ends_the_process(monkeypatch):
+    """Whatever is going on, the process ends at once, with the second signal's status."""
+
+    class EndedError(Exception):
+        pass
+
+    def end(status):
+        raise EndedError(status)
+
+    monkeypatch.setattr(os, "_exit", end)
+
+    with Interrupts(lambda: None) as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(EndedError) as ended:
+            signal.raise_signal(signal.SIGTERM)
+
+    assert ended.value.args == (143,)
+    assert (interrupts.status, interrupts.name) == (130, "SIGINT")
+
+
+def test_a_signal_ends_a_read_that_waits(capsys):
+    """The reader is taken out of an item that never comes."""
+
+    def items():
+        yield 1
+        signal.raise_signal(signal.SIGTERM)
+        yield 2
+
+    with Interrupts(lambda: None) as interrupts:
+        found = [*interrupts.until_stopped(items())]
+
+    assert found == [1]
+    assert interrupts.status == 143
+    assert capsys.readouterr().err == f"{STOPPING}\n"
+
+
+def test_after_a_signal_nothing_is_read(capsys):
+    """A signal between two items ends the input before the next is asked for."""
+    items = iter("abc")
+    found = []
+
+    with Interrupts(lambda: None) as interrupts:
+        for item in interrupts.until_stopped(items):
+            found.append(item)
+            signal.raise_signal(signal.SIGINT)
+
+    assert (found, [*items]) == (["a"], ["b", "c"])
+
+
+def test_without_a_signal_all_is_read_and_nothing_stopped(capsys):
+    """Most runs meet no signal: nothing is said, and the status is none."""
+    stopped = []
+
+    with Interrupts(lambda: stopped.append(1)) as interrupts:
+        assert [*interrupts.until_stopped(iter("abc"))] == ["a", "b", "c"]
+
+    assert (interrupts.status, interrupts.name, stopped) == (0, None, [])
+    assert capsys.readouterr().err == ""
+
+
+def test_handlers_that_others_set_are_put_back():
+    """Ignored signals are ignored again, a handler of the user's handles again."""
+
+    def handler(number, frame):
+        pass
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, handler)
+
+    with Interrupts(lambda: None):
+        pass
+
+    assert [signal.getsignal(number) for number in SIGNALS] == [signal.SIG_IGN, handler]
+
+
+def test_in_another_thread_there_are_no_signals(cli, llm, prompts):
+    """Outside the main thread, where no handler can be set, a command runs without."""
+    done = []
+    thread = threading.Thread(
+        target=lambda: done.append(cli("call", f"{llm}:echo", prompts, "-o", "out.jsonl"))
+    )
+
+    thread.start()
+    thread.join()
+
+    assert done[0].status == 0
+    assert len(records("out.jsonl")) == 3
