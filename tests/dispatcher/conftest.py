@@ -1,6 +1,7 @@
 """No test here hangs, and none leaves a thread."""
 
 import faulthandler
+import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +13,20 @@ from threadllm import Dispatcher
 from threadllm.testing import FakeClock
 
 
+@pytest.fixture(scope="session")
+def terminal(pytestconfig):
+    """The real stderr, which is not captured."""
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        copy = os.dup(2)
+    yield copy
+    os.close(copy)
+
+
 @pytest.fixture(autouse=True)
-def guard():
+def guard(terminal):
     """Ends a run that hangs with every thread's stack, and fails a test that leaves a thread."""
     before = {*threading.enumerate()}
-    faulthandler.dump_traceback_later(6 * PATIENCE, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(4 * PATIENCE, exit=True, file=terminal)
     yield
     left = [thread for thread in threading.enumerate() if thread not in before]
     for thread in left:

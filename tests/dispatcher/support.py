@@ -9,7 +9,7 @@ from types import SimpleNamespace
 PATIENCE = 30  # real seconds after which something hangs
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """An error as an SDK raises it: a status, and headers that may ask to wait."""
 
     def __init__(self, status=503, after=None):

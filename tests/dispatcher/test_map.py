@@ -69,13 +69,18 @@ def test_an_endless_input_can_be_left():
 
 def test_an_endless_input_can_be_left_by_an_error():
     """An error in the block ends it, though an iterator over endless input is still at hand."""
-    with pytest.raises(ValueError, match="mine"), Dispatcher(2) as pool:
-        results = pool.map(str, count())
-        assert next(results) == "0"
-        raise ValueError("mine")
+    read = []
 
+    def body():
+        with Dispatcher(2) as pool:
+            read.append(pool.map(str, count()))
+            assert next(read[0]) == "0"
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        body()
     with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
-        [*results]
+        list(read[0])
 
 
 def broken(*items):
@@ -108,8 +113,7 @@ def test_a_value_is_handed_back_before_the_next_item_is_pulled():
         yield "c"
 
     with Dispatcher(2) as pool:
-        for value in pool.map(str.upper, items(), buffersize=2):
-            seen.append(value)
+        seen.extend(pool.map(str.upper, items(), buffersize=2))
 
     assert seen == ["A", "B", "C"]
 
@@ -122,9 +126,7 @@ def test_items_can_be_unpacked():
         with pytest.raises(OptionError) as refused:
             pool.map(pow, [2], [5], unpack="args")
 
-    assert str(refused.value) == (
-        "unpack='args': it takes one iterable, of what is to be unpacked"
-    )
+    assert str(refused.value) == ("unpack='args': it takes one iterable, of what is to be unpacked")
 
 
 def test_the_timeout_is_told_by_the_dispatchers_clock(clock):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.dispatcher.support import Busy, Calls
+from tests.dispatcher.support import BusyError, Calls
 from threadllm import Dispatcher, Retry
 
 AT_ONCE = Retry(attempts=2, wait_initial=0)
@@ -18,6 +18,11 @@ BOTH = pytest.mark.parametrize("ordered", [False, True])
 def facts(outcomes):
     """Index, value and error of each outcome."""
     return [(outcome.index, outcome.value, outcome.error) for outcome in outcomes]
+
+
+def noted(outcomes, indexes):
+    """Reads to the end, or to an error, and notes the index of each outcome."""
+    indexes.extend(outcome.index for outcome in outcomes)
 
 
 @BOTH
@@ -61,7 +66,7 @@ def test_they_come_in_order_if_asked():
 def test_every_item_comes_once_and_within_the_window(workers, window, fates, ordered):
     """Whatever fails, each index comes once with its own fate, and never too much is pulled."""
     handed_back, ahead = 0, []
-    errors = {"ok": [], "fails": [ValueError()], "fails once": [Busy()]}
+    errors = {"ok": [], "fails": [ValueError()], "fails once": [BusyError()]}
     calls = Calls({n: errors[fate].copy() for n, fate in enumerate(fates)})
 
     def items():
@@ -76,9 +81,7 @@ def test_every_item_comes_once_and_within_the_window(workers, window, fates, ord
             outcomes.append((outcome.index, outcome.value, type(outcome.error), outcome.attempts))
 
     ends = {"ok": (type(None), 1), "fails": (ValueError, 1), "fails once": (type(None), 2)}
-    expected = [
-        (n, None if fate == "fails" else n, *ends[fate]) for n, fate in enumerate(fates)
-    ]
+    expected = [(n, None if fate == "fails" else n, *ends[fate]) for n, fate in enumerate(fates)]
     assert (outcomes if ordered else sorted(outcomes, key=lambda one: one[0])) == expected
     assert max(ahead, default=0) <= (window or 2 * workers)
     assert Counter(calls.seen) == Counter(
@@ -145,8 +148,7 @@ def test_an_input_that_breaks_is_raised_after_what_it_gave(ordered):
 
     seen = []
     with Dispatcher(2) as pool, pytest.raises(ValueError, match="input"):
-        for outcome in pool.outcomes(str, items(), ordered=ordered):
-            seen.append(outcome.index)
+        noted(pool.outcomes(str, items(), ordered=ordered), seen)
 
     assert sorted(seen) == [0, 1, 2, 3, 4]
 
@@ -162,8 +164,7 @@ def test_a_key_that_breaks_is_no_end_of_the_input(kind, raised):
 
     seen = []
     with Dispatcher(2) as pool, pytest.raises(raised):
-        for outcome in pool.outcomes(str, range(9), key=key):
-            seen.append(outcome.key)
+        noted(pool.outcomes(str, range(9), key=key), seen)
 
     assert sorted(seen) == [0, 1, 2]
 
@@ -201,7 +202,7 @@ def test_leaving_early_cancels_the_rest(ordered):
 
 def test_leaving_early_gives_retries_up(clock):
     """Nobody waits for a retry whose reader has left: neither the block nor the provider."""
-    calls = Calls({1: [Busy(after=600)]}, clock)
+    calls = Calls({1: [BusyError(after=600)]}, clock)
     with Dispatcher(1, clock=clock) as pool:
         outcomes = pool.outcomes(calls, [1, 2])
         assert next(outcomes).item == 2
@@ -221,7 +222,7 @@ def test_a_call_whose_reader_left_is_not_tried_again():
         if n == 0:
             begun.set()
             held.wait()
-            raise Busy
+            raise BusyError
         begun.wait()
 
     with Dispatcher(2, retry=AT_ONCE) as pool:
@@ -241,8 +242,7 @@ def test_a_shutdown_meanwhile_loses_nothing_finished(ordered):
         seen = [next(outcomes).index]
         pool.shutdown()
         with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
-            for outcome in outcomes:
-                seen.append(outcome.index)
+            noted(outcomes, seen)
 
     assert sorted(seen) == [*range(len(seen))]
 

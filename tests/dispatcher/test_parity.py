@@ -184,11 +184,15 @@ def test_after_a_shutdown_nothing_is_taken(executor):
 def test_an_error_in_the_block_lets_what_was_submitted_run(executor):
     """An Exception passes through after everything submitted has run."""
     ran = []
-    with pytest.raises(ValueError, match="body"), executor(1) as pool:
-        for n in range(5):
-            pool.submit(ran.append, n)
-        raise ValueError("body")
 
+    def body():
+        with executor(1) as pool:
+            for n in range(5):
+                pool.submit(ran.append, n)
+            raise ValueError("body")
+
+    with pytest.raises(ValueError, match="body"):
+        body()
     assert ran == [0, 1, 2, 3, 4]
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threadllm import Dispatcher
 def call(n):
     time.sleep(0.02)
-    print(n, flush=True)
+    print(f"{{n}}\\n", end="", flush=True)
 pool = {executor}(2)
 for n in range(20):
     pool.submit(call, n)
@@ -26,7 +26,7 @@ def call(n):
     tries.append(n)
     if tries.count(n) < 3:
         raise ConnectionError
-    print(n, flush=True)
+    print(f"{n}\\n", end="", flush=True)
 pool = Dispatcher(2, retry=Retry(wait_initial=0.05, jitter="none"))
 for n in range(10):
     pool.submit(call, n)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.dispatcher.support import PATIENCE, Busy, Calls
+from tests.dispatcher.support import PATIENCE, BusyError, Calls
 from threadllm import CallCancelled, Dispatcher, Retry
 from threadllm.call import Failure, current
 
@@ -57,7 +57,7 @@ def test_an_error_is_known_by_its_shape_and_its_wait_is_kept(clock, shape):
 
 def test_a_retry_holds_no_thread(clock):
     """While 500 calls wait for their second try, 4 threads do everything else."""
-    calls = Calls({n: [Busy(after=2)] for n in range(0, 1000, 2)}, clock)
+    calls = Calls({n: [BusyError(after=2)] for n in range(0, 1000, 2)}, clock)
     with Dispatcher(4, clock=clock) as pool:
         outcomes = pool.outcomes(calls, range(1000), buffersize=1000)
         first = [next(outcomes) for _ in range(500)]
@@ -77,7 +77,7 @@ def test_a_retry_holds_no_thread(clock):
 def test_a_due_retry_waits_for_no_long_call(clock):
     """A thread that left off watching for a retry, to run a call, is replaced by another."""
     held = threading.Event()
-    calls = Calls({"again": [Busy(after=2)]}, clock)
+    calls = Calls({"again": [BusyError(after=2)]}, clock)
     with Dispatcher(2, clock=clock) as pool:
         again = pool.submit(calls, "again")
         clock.wait_for_sleepers()
@@ -90,7 +90,7 @@ def test_a_due_retry_waits_for_no_long_call(clock):
 
 def test_an_earlier_retry_is_not_behind_a_later_one(clock):
     """Whatever was put off first, what is due first runs first."""
-    calls = Calls({"late": [Busy(after=60)], "soon": [Busy(after=1)]}, clock)
+    calls = Calls({"late": [BusyError(after=60)], "soon": [BusyError(after=1)]}, clock)
     with Dispatcher(1, clock=clock) as pool:
         futures = [pool.submit(calls, name) for name in ("late", "soon")]
         while sum(name == "soon" for name, _ in calls.seen) < 1:
@@ -103,7 +103,7 @@ def test_an_earlier_retry_is_not_behind_a_later_one(clock):
 
 def test_when_attempts_are_used_up_the_last_error_is_the_items(clock):
     """As many calls as the policy allows, then the last one's error."""
-    errors = [Busy() for _ in range(3)]
+    errors = [BusyError() for _ in range(3)]
     retry = Retry(attempts=3, jitter="none")
     with Dispatcher(1, retry=retry, clock=clock) as pool, clock.running():
         (outcome,) = pool.outcomes(Calls({"a": errors}), ["a"])
@@ -113,7 +113,7 @@ def test_when_attempts_are_used_up_the_last_error_is_the_items(clock):
 
 def test_a_429_holds_everyone_up_and_is_charged_to_nobody(clock):
     """No call begins before the gate opens, and the one that met it has used one attempt."""
-    calls = Calls({"a": [Busy(429, after=30)]}, clock)
+    calls = Calls({"a": [BusyError(429, after=30)]}, clock)
     with Dispatcher(4, retry=Retry(attempts=1), clock=clock) as pool:
         first = pool.outcomes(calls, ["a"], buffersize=1)
         reader = threading.Thread(target=lambda: outcomes.extend(first))
@@ -134,7 +134,7 @@ def test_a_429_holds_everyone_up_and_is_charged_to_nobody(clock):
 def test_patience_with_429s_ends(clock):
     """A call that meets nothing else is given up when the policy says."""
     retry = Retry(jitter="none", give_up_after=10)
-    calls = Calls({"a": [Busy(429, after=4) for _ in range(9)]}, clock)
+    calls = Calls({"a": [BusyError(429, after=4) for _ in range(9)]}, clock)
     with Dispatcher(1, retry=retry, clock=clock) as pool, clock.running():
         (outcome,) = pool.outcomes(calls, ["a"])
 
@@ -145,7 +145,7 @@ def test_patience_with_429s_ends(clock):
 def test_nobody_is_given_anothers_answer(eager_switching):
     """With many items that fail at random each still gets its own value."""
     luck = random.Random(7)
-    failures = {n: [Busy() for _ in range(luck.choice([0, 0, 1, 3]))] for n in range(2000)}
+    failures = {n: [BusyError() for _ in range(luck.choice([0, 0, 1, 3]))] for n in range(2000)}
     expected = [(n, n, 1 + len(failures[n])) for n in range(2000)]
     with Dispatcher(8, retry=Retry(wait_initial=0)) as pool:
         outcomes = [*pool.outcomes(Calls(failures), range(2000), buffersize=100)]
@@ -153,20 +153,20 @@ def test_nobody_is_given_anothers_answer(eager_switching):
     assert sorted((o.item, o.value, o.attempts) for o in outcomes) == expected
 
 
-class Mine(Exception):
+class MineError(Exception):
     pass
 
 
 def test_errors_of_ones_own_are_tried_again_if_named(clock):
     """`Retry(exceptions=…)` adds to what is known to pass."""
-    for retry, seen in ((EXACT, 1), (Retry(exceptions=(Mine,), jitter="none"), 2)):
-        calls = Calls({"a": [Mine()]})
+    for retry, seen in ((EXACT, 1), (Retry(exceptions=(MineError,), jitter="none"), 2)):
+        calls = Calls({"a": [MineError()]})
         with Dispatcher(1, retry=retry, clock=clock) as pool, clock.running():
             wait([pool.submit(calls, "a")], PATIENCE)
         assert calls.seen == ["a"] * seen
 
 
-class Strange(Exception):
+class StrangeError(Exception):
     @property
     def status_code(self):
         raise OSError("not to be told")
@@ -178,16 +178,16 @@ class Strange(Exception):
         CallCancelled("told to stop"),
         SystemExit(503),
         KeyboardInterrupt(),
-        Strange(),
-        Busy(200),
-        Busy(401),
+        StrangeError(),
+        BusyError(200),
+        BusyError(401),
     ],
     ids=repr,
 )
 def test_what_no_retry_mends_is_not_tried_again(error):
     """The item fails at once, even where the policy names every error there is."""
-    every = () if isinstance(error, Busy) else (BaseException,)
-    retry = Retry(exceptions=() if isinstance(error, Strange) else every, wait_initial=0)
+    every = () if isinstance(error, BusyError) else (BaseException,)
+    retry = Retry(exceptions=() if isinstance(error, StrangeError) else every, wait_initial=0)
     calls = Calls({"a": [error]})
     with Dispatcher(1, retry=retry) as pool:
         assert pool.submit(calls, "a").exception(PATIENCE) is error
@@ -200,7 +200,7 @@ def test_what_no_retry_mends_is_not_tried_again(error):
 @pytest.mark.parametrize(("owned", "tries"), [(True, 1), (False, 2)])
 def test_each_retry_has_one_owner(owned, tries, swallowed):
     """What the transport has tried again is not tried again here, and what it could not is."""
-    error, seen = Busy(), []
+    error, seen = BusyError(), []
 
     def call():
         seen.append(1)

@@ -1,0 +1,93 @@
+"""The one-liner and the decorator."""
+
+import inspect
+import pickle
+import threading
+from itertools import count
+
+import pytest
+
+import threadllm
+from tests.dispatcher.support import PATIENCE, Gauge
+from threadllm import Dispatcher, concurrent
+
+
+@concurrent(max_workers=2)
+def shout(text: str, mark: str = "!") -> str:
+    """Say it loudly."""
+    return text.upper() + mark
+
+
+def test_a_list_in_order_comes_of_one_line():
+    """`threadllm.map` takes any input, and the options of a dispatcher."""
+    assert threadllm.map(str, (n for n in range(50)), max_workers=4) == [str(n) for n in range(50)]
+    assert threadllm.map(pow, [(2, 5)], unpack="args") == [32]
+
+
+def test_the_first_failure_ends_the_line():
+    """It is raised, and an endless input is not read further."""
+    with pytest.raises(ZeroDivisionError):
+        threadllm.map(lambda n: 1 // (3 - n), count(), max_workers=2)
+
+
+def test_a_decorated_function_is_what_it_was():
+    """Name, docstring, signature and plain calls, and it travels by name."""
+    assert (shout.__name__, shout.__doc__) == ("shout", "Say it loudly.")
+    assert shout.__module__ == __name__
+    assert str(inspect.signature(shout)) == "(text: str, mark: str = '!') -> str"
+    assert (shout("a"), shout("b", mark="?")) == ("A!", "B?")
+    assert pickle.loads(pickle.dumps(shout)) is shout
+
+
+def test_a_plain_call_runs_here():
+    """No thread is taken, and an error is the function's own."""
+
+    @concurrent()
+    def where():
+        return threading.current_thread()
+
+    assert where() is threading.current_thread()
+
+
+def test_it_has_the_three_ways_to_run():
+    """A list, outcomes and a future."""
+
+    @concurrent(max_workers=2, thread_name_prefix="shouting")
+    def shouted(text, mark="!"):
+        return text.upper() + mark, threading.current_thread().name[:8]
+
+    outcomes = shouted.outcomes("ab", key=ord, ordered=True)
+    assert shouted.map("ab") == [("A!", "shouting"), ("B!", "shouting")]
+    assert shouted.map([("a", "?")], unpack="args") == [("A?", "shouting")]
+    assert [(o.key, o.value) for o in outcomes] == [
+        (97, ("A!", "shouting")),
+        (98, ("B!", "shouting")),
+    ]
+    assert shouted.submit("c", mark=".").result() == ("C.", "shouting")
+
+
+def test_leaving_its_outcomes_early_ends_the_run():
+    """The threads made for a run end with it."""
+    outcomes = shout.outcomes(map(str, count()))
+    assert next(outcomes).value == "0!"
+    outcomes.close()
+    assert [*outcomes] == []
+
+
+def test_all_its_runs_share_its_slots():
+    """Two runs at a time, and single calls, are bounded as one."""
+    inside, two = Gauge(), threading.Barrier(2)
+
+    @concurrent(max_workers=4, concurrency=2)
+    def call(_):
+        with inside:
+            two.wait(PATIENCE)
+            two.wait(PATIENCE)
+
+    with Dispatcher(2) as pool:
+        runs = [pool.submit(call.map, range(20)), pool.submit(lambda: [*call.outcomes(range(20))])]
+        singles = [call.submit(n) for n in range(20)]
+        assert [len(run.result(PATIENCE)) for run in runs] == [20, 20]
+        assert [single.result(PATIENCE) for single in singles] == [None] * 20
+
+    assert inside.peak == 2
