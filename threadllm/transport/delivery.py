@@ -178,7 +178,8 @@ class Delivery:
 def _status_error(response: Response, url: str) -> HTTPError:
     """What `raise_for_status` would raise, without the query, with the provider's own words."""
     text = f"{response.status_code} {response.reason} for url: {url}"
-    excerpt = redact(response.text[:_EXCERPT])
+    beginning = _content_of(response)[: 4 * _EXCERPT].decode(errors="replace")
+    excerpt = redact(beginning)[:_EXCERPT]  # in this order: half a key would not be known as one
     return HTTPError(f"{text}: {excerpt}" if excerpt else text, response=response)
 
 

@@ -61,7 +61,7 @@ class _Patch:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0  # guarded by _lock
-        self._get_adapter: _GetAdapter | None = None  # guarded by _lock
+        self._get_adapter = _GetAdapter(None)  # guarded by _lock: another for each while
         self._cookies = CallCookies()
 
     @contextmanager
@@ -85,8 +85,7 @@ class _Patch:
         _set("cookies", self._cookies)
 
     def _uninstall(self) -> None:
-        if self._get_adapter is not None:
-            self._get_adapter.remove()
+        self._get_adapter.remove()
         if vars(requests.Session).get("cookies") is self._cookies:
             delattr(requests.Session, "cookies")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from requests import exceptions as theirs
@@ -12,7 +11,7 @@ from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSL
 from threadllm.providers import StreamUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
     from requests import Response
 
@@ -47,10 +46,16 @@ class _Followed(HTTPResponse):
         self, amt: int | None = 2**16, decode_content: bool | None = None
     ) -> Generator[bytes, None, None]:
         """The body in pieces, as `HTTPResponse.stream`: what requests reads through."""
-        with self._followed():
+        self._reading = True
+        try:
             for chunk in super().stream(amt, decode_content):
                 self._count(chunk)
                 yield chunk
+        except Exception as error:
+            self._break_off(error)
+            raise
+        finally:
+            self._reading = False
         self._end()
 
     def read(
@@ -62,8 +67,14 @@ class _Followed(HTTPResponse):
         """The body, or some of it, as `HTTPResponse.read`."""
         if self._reading:  # `stream` reads through here, and counts itself
             return super().read(amt, decode_content, cache_content)
-        with self._followed():
+        self._reading = True
+        try:
             data = super().read(amt, decode_content, cache_content)
+        except Exception as error:
+            self._break_off(error)
+            raise
+        finally:
+            self._reading = False
         self._count(data or b"")
         if self.closed:
             self._end()
@@ -79,22 +90,14 @@ class _Followed(HTTPResponse):
         self._collected = True
         super().__del__()
 
-    @contextmanager
-    def _followed(self) -> Iterator[None]:
-        self._reading = True
-        try:
-            yield
-        except Exception as error:
-            self.exchange.break_off(_as_requests(error))
-            self._end()
-            raise
-        finally:
-            self._reading = False
-
     def _count(self, chunk: bytes) -> None:
         self.exchange.size += len(chunk)
         self.usage.feed(chunk)
         self.exchange.usage = self.usage.usage
+
+    def _break_off(self, error: Exception) -> None:
+        self.exchange.break_off(_as_requests(error))
+        self._end()
 
     def _end(self) -> None:
         self.usage.close()
