@@ -4,10 +4,9 @@ import threading
 
 import pytest
 
-from threadllm.call import Call, Failure, Terms
+from threadllm.call import Call, Terms
 from threadllm.clock import Sleeper
 from threadllm.exceptions import CallCancelled
-from threadllm.outcome import RequestRecord, Usage
 from threadllm.progress import Tally
 from threadllm.quota import Quota
 from threadllm.retry import Retry
@@ -111,23 +110,6 @@ def test_the_end_gives_back_everything(terms, call):
     assert (free(terms), len(call.records)) == (2, 2)
 
 
-def test_a_record_and_the_totals_say_what_passed(clock, terms, call):
-    """The time in flight, the bytes, the status and the tokens."""
-    exchange = opened(call)
-    clock.advance(3)
-    exchange.status, exchange.size, exchange.usage = 200, 9, Usage(4, 5)
-    exchange.finish()
-    opened(call).finish()
-
-    assert call.records == [
-        RequestRecord("GET", URL, 200, 3, 0, 9),
-        RequestRecord("GET", URL, None, 0, 0, 0),
-    ]
-    assert call.usage == Usage(4, 5)
-    totals = terms.tally.totals()
-    assert (totals.requests, totals.input_tokens, totals.output_tokens) == (2, 4, 5)
-
-
 def test_waits_are_not_part_of_the_time_it_ran(clock, terms, call):
     """Neither those for a retry nor those before a gate."""
     clock.advance(1)
@@ -201,29 +183,22 @@ def test_a_gate_that_shuts_while_a_slot_is_waited_for_is_waited_for(clock, terms
     assert free(terms) == 0
 
 
-def test_a_rider_returns_nothing_to_a_gate_that_has_shut(clock, terms, call):
-    """A request beside a stream may have no slot to give back when it finds the gate shut."""
-    quota = Quota(1)
-    alone = Call(Terms(quota, terms.retry, (1, 2), terms.sleeper, terms.tally, patched=True))
-    alone.begin()
-    stream = opened(alone)
-    moments = iter([90, 120])
-    gate = quota.gate(ORIGIN)
-    shut = type(gate).opens_at
+def test_a_rider_has_nothing_to_give_back_when_the_gate_shuts(clock, terms, call):
+    """It was let in beside a stream, without a slot, and then found the gate shut after all."""
+    streams = opened(call), opened(call)
+    gate = terms.quota.gate(ORIGIN)
 
-    class Shutting(type(gate)):
-        @property
-        def opens_at(self):
-            return next(moments, 100)
+    class ShutInBetween:
+        looks = iter([90, 120])
+        opens_at = property(lambda self: next(self.looks, 100))
 
-    gate.__class__ = Shutting
-    with clock.running():
-        rider = opened(alone)
-    assert (rider.holds_slot, quota.slots._value) == (False, 0)
-    rider.finish()
-    stream.finish()
-    alone.end()
-    assert (quota.slots._value, shut is not None) == (1, True)
+    terms.quota._gates[ORIGIN] = ShutInBetween()
+    rider = opened(call)
+    terms.quota._gates[ORIGIN] = gate
+
+    assert [one.holds_slot for one in (*streams, rider)] == [True, True, False]
+    call.end()
+    assert free(terms) == 2
 
 
 def test_a_request_beside_a_stream_rides_along_where_no_slot_is_free(terms, call):
@@ -287,57 +262,3 @@ def test_a_parked_call_can_be_cancelled(clock, terms, call):
     assert isinstance(parked(), CallCancelled)
     call.end()
     assert (call.elapsed, terms.tally.totals().parked, free(terms)) == (0, 0, 2)
-
-
-def test_retries_that_are_charged_are_counted(terms, call):
-    """For the item and for the run."""
-    call.charge_retry()
-    call.charge_retry()
-
-    assert (call.retries, terms.tally.totals().retries) == (2, 2)
-
-
-def test_the_failure_is_the_last_that_was_not_mended(call):
-    """A success at the same URL mends it; of several, one that the transport owns counts first."""
-    one, two, owned = (
-        Failure(ValueError(text), owned=text == "owned") for text in ("1", "2", "owned")
-    )
-    assert call.failure is None
-    call.fail("http://a/", one)
-    call.fail("http://b/", two)
-    assert call.failure is two
-    call.fail("http://a/", one)
-    assert call.failure is one
-    call.fail("http://c/", owned)
-    call.fail("http://b/", two)
-    assert call.failure is owned
-    call.succeed("http://c/")
-    assert call.failure is two
-    call.succeed("http://b/")
-    assert call.failure is one
-    call.succeed("http://a/")
-    call.succeed("http://a/")
-    assert call.failure is None
-
-
-def test_a_body_that_broke_is_the_dispatchers_to_mend(call):
-    """The transport cannot ask again for what the function has read in part."""
-    error = ConnectionError()
-    opened(call).break_off(error)
-
-    assert call.failure == Failure(error, owned=False)
-
-
-def test_cookies_are_lent_to_the_very_session():
-    """By identity, and only as long as that session lives."""
-
-    class Session:
-        pass
-
-    call, session, other = Call(None), Session(), Session()
-    jar = object()
-    call.lend_cookies(session, jar)
-    assert (call.cookies_of(session), call.cookies_of(other)) == (jar, None)
-
-    call._cookies[id(other)] = call._cookies[id(session)]  # as if its address were used again
-    assert call.cookies_of(other) is None

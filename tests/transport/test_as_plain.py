@@ -240,6 +240,21 @@ def test_a_stream_that_breaks_raises_what_requests_raises():
     assert type(outcome.error) is requests.exceptions.ChunkedEncodingError
 
 
+def test_a_stream_misread_raises_what_urllib3_raises():
+    """An error that is the reader's own is not dressed up."""
+
+    def misread(url):
+        with requests.get(url, stream=True, timeout=5) as response:
+            response.raw.read(3, decode_content=True)
+            response.raw.read(3, decode_content=False)
+
+    answers = [reply(ZIPPED, **ENCODED)]
+    plain, within, outcome = plainly_and_in_a_call(misread, answers, retry=ONCE)
+
+    assert within == plain == (RuntimeError, None)
+    assert type(outcome.error) is RuntimeError
+
+
 def test_json_is_read_from_raw(serve):
     """`json.load(response.raw)` works on a stream."""
     server = serve(reply({"a": 1}))

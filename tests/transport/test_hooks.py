@@ -105,6 +105,21 @@ def test_a_prepared_request_keeps_its_hooks(serve):
     assert request.hooks == hooks
 
 
+def test_a_request_that_an_adapter_was_handed_keeps_its_times_apart(serve):
+    """Sent past the session first, and then with it, it is answered and timed each time anew."""
+    server = serve(reply(b"well"))
+    request = requests.Request("GET", server.url).prepare()
+
+    def work():
+        with requests.Session() as session:
+            first = session.get_adapter(server.url).send(request)
+            first.elapsed = timedelta(seconds=99)
+            second = session.send(request, timeout=5)
+            return first.elapsed, second.elapsed < timedelta(seconds=9), request.hooks
+
+    assert call(work).value == (timedelta(seconds=99), True, {"response": []})
+
+
 @pytest.mark.parametrize("hooks", [None, {}, {"response": len}])
 def test_hooks_may_be_missing_or_bare(serve, hooks):
     """As plainly: None, an empty dict, or a callable in place of a list."""

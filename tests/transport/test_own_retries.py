@@ -2,7 +2,7 @@
 
 import pytest
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import Retry
 
 import threadllm
@@ -69,6 +69,29 @@ def test_an_adapter_without_retries_has_none_of_its_own(serve, policy):
     server = serve(reply(status=503), reply(b"well"))
 
     outcome = ask_with(policy, server.url)
+
+    assert (outcome.value, outcome.attempts) == (200, 2)
+
+
+def test_an_adapter_that_knows_no_retries_has_none(serve):
+    """One that is not requests' own, and has no `max_retries` at all."""
+    left = [503, 200]
+
+    class Plain(BaseAdapter):
+        def send(self, request, **options):
+            response = requests.Response()
+            response.status_code = left.pop(0)
+            return response
+
+        def close(self):
+            pass
+
+    def work(_):
+        with requests.Session() as session:
+            session.mount("http://", Plain())
+            return session.get("http://a/").status_code
+
+    outcome = run(work, retry=AT_ONCE)[0]
 
     assert (outcome.value, outcome.attempts) == (200, 2)
 

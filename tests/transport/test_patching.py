@@ -259,6 +259,13 @@ def test_a_mock_of_the_cookies_is_left_alone():
     del requests.Session.cookies
 
 
+def test_the_attributes_can_be_looked_at_while_they_are_there():
+    """On the class they are what will be put back by whoever replaces them for a while."""
+    with running():
+        for name in ("get_adapter", "cookies"):
+            assert getattr(requests.Session, name) is vars(requests.Session)[name]
+
+
 def test_a_subclass_that_finds_its_adapter_itself_does(serve):
     """Its own `get_adapter` is used, whether or not it asks its parent."""
     server = serve(reply(b"well"))

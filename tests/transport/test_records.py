@@ -48,6 +48,18 @@ def test_an_exchange_without_an_answer_has_no_status(serve):
     assert [(record.status, record.bytes) for record in outcome.requests] == [(None, 0), (200, 4)]
 
 
+def test_an_error_that_is_not_of_requests_is_recorded_and_handed_on():
+    """A certificate that is not there is an OSError: the slot comes back, nothing is repeated."""
+
+    def work(_):
+        requests.get("https://127.0.0.1/", verify="/nowhere", timeout=5)
+
+    outcomes = run(work, range(2), concurrency=1)
+
+    assert [type(outcome.error) for outcome in outcomes] == [OSError] * 2
+    assert [[one.status for one in outcome.requests] for outcome in outcomes] == [[None]] * 2
+
+
 BODY = b'{"a": "' + b"b" * 1000 + b'"}'
 ZIPPED = gzip.compress(BODY)
 

@@ -114,6 +114,22 @@ def test_a_stream_that_is_kept_can_be_read_and_is_closed_then(serve):
     assert sockets(server) == 0
 
 
+@pytest.mark.usefixtures("_nothing_collected")
+def test_a_stream_that_is_dropped_is_closed_then(serve):
+    """It needs no garbage collection, whether it was left whole or in the middle."""
+    server = serve(reply(b"well"))
+
+    def work(started):
+        response = requests.get(server.url, stream=True, timeout=5)
+        if started:
+            next(response.iter_content(1))
+
+    outcomes = run(work, [True, False])
+
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert sockets(server) == 0
+
+
 def test_an_idle_dispatcher_keeps_its_connections(serve):
     """Between two submits a thread keeps its connection, and loses it at shutdown."""
     server = serve(reply(b"well"))
