@@ -38,8 +38,8 @@ _BROKEN = frozenset(
         "gaierror",
     }
 )
-# …but never these, however deep: a certificate does not mend itself.
-_HOPELESS = frozenset({"SSLCertVerificationError", "ClientConnectorCertificateError"})
+# …but never this, however deep: a certificate does not mend itself.
+_HOPELESS = "SSLCertVerificationError"
 
 
 def _causes(error: BaseException) -> list[object]:
@@ -116,6 +116,6 @@ def reply_of(error: BaseException) -> Reply | None:
 
 def is_transient(error: BaseException) -> bool:
     """Whether an error without a status means that an exchange broke on the way."""
-    if any(_names(link) & _HOPELESS for link in _links(error, _origins)):
+    if any(_HOPELESS in _names(link) for link in _links(error, _origins)):
         return False
     return any(_names(link) & _BROKEN for link in _links(error, _causes))
