@@ -21,7 +21,7 @@ BODY = b"one\ntwo\nthree\n"
 @pytest.fixture
 def slow():
     """A provider that takes its time, so that requests pile up as far as they may."""
-    with Simulator(latency=Latency(mean=0.02, tokens_per_second=300)) as sim:
+    with Simulator(latency=Latency(mean=0.01, tokens_per_second=1000)) as sim:
         yield sim
 
 
