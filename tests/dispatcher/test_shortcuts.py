@@ -85,9 +85,9 @@ def test_all_its_runs_share_its_slots():
             two.wait(PATIENCE)
 
     with Dispatcher(2) as pool:
-        runs = [pool.submit(call.map, range(20)), pool.submit(lambda: [*call.outcomes(range(20))])]
+        runs = [pool.submit(call.map, range(8)), pool.submit(lambda: [*call.outcomes(range(8))])]
         singles = [call.submit(n) for n in range(20)]
-        assert [len(run.result(PATIENCE)) for run in runs] == [20, 20]
+        assert [len(run.result(PATIENCE)) for run in runs] == [8, 8]
         assert [single.result(PATIENCE) for single in singles] == [None] * 20
 
     assert inside.peak == 2

@@ -165,6 +165,36 @@ def test_an_initializer_that_fails_in_one_thread_spares_the_others(clock, caplog
     assert (pool.totals.failed, len(caplog.records)) == (2, 1)
 
 
+def test_what_was_cancelled_stays_so_in_a_pool_that_breaks(caplog):
+    """The initializer's failure is told to those that still wait."""
+    failing = threading.Event()
+
+    def initializer():
+        failing.wait()
+        raise ValueError
+
+    with Dispatcher(1, "", initializer) as pool:
+        cancelled, pending = pool.submit(int), pool.submit(int)
+        cancelled.cancel()
+        failing.set()
+        assert type(pending.exception(PATIENCE)) is BrokenThreadPool
+
+    assert (cancelled.cancelled(), pool.totals.failed) == (True, 1)
+
+
+def test_a_call_that_is_cancelled_before_its_turn_does_not_begin(clock):
+    """Though a thread has taken it, and waits with it for the gate."""
+    with Dispatcher(1, clock=clock) as pool:
+        pool.quota.gate("").shut(1005.0, now=1000.0, sent=1000.0, asked=True)
+        cancelled = pool.submit(int)
+        clock.wait_for_sleepers()
+        assert cancelled.cancel()
+        clock.advance(5)
+        assert wait([cancelled], PATIENCE).not_done == set()
+
+    assert pool.totals.done == 0
+
+
 class OwnError(Exception):
     pass
 
