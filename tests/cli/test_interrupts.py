@@ -3,13 +3,14 @@
 import os
 import signal
 import threading
+from queue import SimpleQueue
 
 import pytest
 
 from tests.cli.conftest import SIGNALS, records, values
 from threadllm.cli.interrupts import Interrupts
 
-PULLED, NOTED = threading.Event(), threading.Event()
+PULLED, SIGNALLED = threading.Event(), threading.Event()
 STOPPING = "stopping: calls in flight are finished; once more leaves at once"
 
 # "a" and "b" are called at once; whichever comes second sends the signal and waits for its effect.
@@ -50,13 +51,12 @@ def signal_and_return(x):
     """What the next test has called: with an item queued it sends a signal, and awaits it."""
     assert PULLED.wait(5)
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-    assert NOTED.wait(5)
+    assert SIGNALLED.wait(5)
     return x
 
 
 def test_what_is_queued_is_not_begun_even_before_the_pool_is_shut(cli, prompts, monkeypatch):
     """From the signal on no call begins, however long the stopping takes."""
-
     pull = Interrupts.until_stopped
 
     def until_stopped(interrupts, items):
@@ -65,9 +65,9 @@ def test_what_is_queued_is_not_begun_even_before_the_pool_is_shut(cli, prompts, 
                 PULLED.set()
             yield item
 
-    def watch(interrupts):
-        if interrupts._notes.get() is not None:
-            NOTED.set()
+    def watch(interrupts, ear):
+        interrupts.signal = signal.Signals(ear.recv(1)[0])
+        SIGNALLED.set()
 
     monkeypatch.setattr(Interrupts, "until_stopped", until_stopped)
     monkeypatch.setattr(Interrupts, "_watch", watch)
@@ -79,23 +79,55 @@ def test_what_is_queued_is_not_begun_even_before_the_pool_is_shut(cli, prompts, 
 
 
 def test_the_second_signal_ends_the_process(monkeypatch):
-    """Whatever is going on, the process ends at once, with the second signal's status."""
+    """Whichever thread hears of it ends the process, with the second signal's status."""
+    ended = SimpleQueue()
+    monkeypatch.setattr(os, "_exit", lambda status: ended.put((status, threading.current_thread())))
+    interrupts = Interrupts(lambda: None)
 
-    class EndedError(Exception):
-        pass
-
-    def end(status):
-        raise EndedError(status)
-
-    monkeypatch.setattr(os, "_exit", end)
-
-    with Interrupts(lambda: None) as interrupts:
+    with interrupts.watched():
         signal.raise_signal(signal.SIGINT)
-        with pytest.raises(EndedError) as ended:
-            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        who = dict(reversed(ended.get(timeout=5)) for _ in range(2))
 
-    assert ended.value.args == (143,)
+    main = threading.main_thread()
+    assert [who.pop(main), *who.values()] == [143, 143]
+
+
+def test_the_first_signal_is_the_runs_own():
+    """Status and name are those of the signal that came."""
+    interrupts = Interrupts(lambda: None)
+
+    with interrupts.watched():
+        signal.raise_signal(signal.SIGINT)
+
     assert (interrupts.status, interrupts.name) == (130, "SIGINT")
+
+
+def test_signals_that_the_user_handles_are_no_ones_business(capsys):
+    """A handler of another signal is run, and the run goes on."""
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: seen.append(number))
+    interrupts = Interrupts(lambda: seen.append("stopped"))
+
+    with interrupts.watched():
+        signal.raise_signal(signal.SIGUSR1)
+
+    signal.signal(signal.SIGUSR1, before)
+    assert (seen, interrupts.signal) == ([signal.SIGUSR1], None)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_signal_is_heard_though_the_main_thread_does_not_come_to_its_handler():
+    """The system itself tells the watching thread: the run is stopped without the main thread."""
+    stopped = threading.Event()
+    interrupts = Interrupts(stopped.set)
+    interrupts._handle = lambda *_: None
+
+    with interrupts.watched():
+        signal.raise_signal(signal.SIGTERM)
+        assert stopped.wait(5)
+
+    assert interrupts.status == 143
 
 
 def test_a_signal_ends_a_read_that_waits(capsys):
@@ -106,7 +138,8 @@ def test_a_signal_ends_a_read_that_waits(capsys):
         signal.raise_signal(signal.SIGTERM)
         yield 2
 
-    with Interrupts(lambda: None) as interrupts:
+    interrupts = Interrupts(lambda: None)
+    with interrupts.watched():
         found = [*interrupts.until_stopped(items())]
 
     assert found == [1]
@@ -119,7 +152,8 @@ def test_after_a_signal_nothing_is_read(capsys):
     items = iter("abc")
     found = []
 
-    with Interrupts(lambda: None) as interrupts:
+    interrupts = Interrupts(lambda: None)
+    with interrupts.watched():
         for item in interrupts.until_stopped(items):
             found.append(item)
             signal.raise_signal(signal.SIGINT)
@@ -131,7 +165,8 @@ def test_without_a_signal_all_is_read_and_nothing_stopped(capsys):
     """Most runs meet no signal: nothing is said, and the status is none."""
     stopped = []
 
-    with Interrupts(lambda: stopped.append(1)) as interrupts:
+    interrupts = Interrupts(lambda: stopped.append(1))
+    with interrupts.watched():
         assert [*interrupts.until_stopped(iter("abc"))] == ["a", "b", "c"]
 
     assert (interrupts.status, interrupts.name, stopped) == (0, None, [])
@@ -147,10 +182,11 @@ def test_handlers_that_others_set_are_put_back():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, handler)
 
-    with Interrupts(lambda: None):
+    with Interrupts(lambda: None).watched():
         pass
 
     assert [signal.getsignal(number) for number in SIGNALS] == [signal.SIG_IGN, handler]
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_in_another_thread_there_are_no_signals(cli, llm, prompts):

@@ -1,7 +1,8 @@
 """SIGINT and SIGTERM during a run: the first ends the feeding, the second the process.
 
-The handler does little itself, as it may interrupt the main thread anywhere, with any lock held:
-a thread of its own stops the run. To end the process takes no lock.
+A handler may interrupt the main thread anywhere, with any lock held, so that a thread of its own
+stops the run. It hears of a signal from the system itself: Python runs a handler only when the
+main thread comes to it, which in a wait that has just begun may be never.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from queue import SimpleQueue
+from contextlib import contextmanager
+from socket import socketpair
 from typing import TYPE_CHECKING, TypeVar
 
 from threadllm.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from socket import socket
     from types import FrameType
-
-    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class _ReadingInterruptedError(Exception):
 
 
 class Interrupts:
-    """Watches for signals while a block lasts, if that is in the main thread: no other gets any.
+    """What signals ask of a run.
 
     Args:
         stop: Called once, on another thread, after the first signal.
@@ -43,12 +44,10 @@ class Interrupts:
     """
 
     def __init__(self, stop: Callable[[], None]) -> None:
-        self.signal: signal.Signals | None = None  # written by the handler alone
+        self.signal: signal.Signals | None = None  # both threads that hear of one may set it
         self._stop = stop
-        self._notes: SimpleQueue[int | None] = SimpleQueue()  # its put is safe in a handler
         self._reading = False  # of the main thread, which alone reads and handles
-        self._watcher = threading.Thread(target=self._watch, name="threadllm-signals")
-        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+        self._handled = False  # likewise
 
     @property
     def status(self) -> int:
@@ -60,18 +59,20 @@ class Interrupts:
         """The name of the first signal, if there was one."""
         return None if self.signal is None else self.signal.name
 
-    def __enter__(self) -> Self:
-        self._watcher.start()
-        if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-        self._notes.put(None)
-        self._watcher.join()
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Heed signals while a block lasts, if that is in the main thread: no other gets any."""
+        ear, bell = socketpair()
+        bell.settimeout(0)
+        watcher = threading.Thread(target=self._watch, args=[ear], name="threadllm-signals")
+        watcher.start()
+        try:
+            with self._handled_here(bell):
+                yield
+        finally:
+            bell.close()
+            watcher.join()
+            ear.close()
 
     def until_stopped(self, items: Iterator[T]) -> Generator[T, None, None]:
         """The items, until a signal comes: also out of a read that waits for the next."""
@@ -88,16 +89,35 @@ class Interrupts:
         finally:
             self._reading = False
 
+    @contextmanager
+    def _handled_here(self, bell: socket) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        rung_before = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
+        before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+            signal.set_wakeup_fd(rung_before)
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal is not None:
+        if self._handled:
             os._exit(AS_SHELLS_SAY + number)
-        self.signal = signal.Signals(number)
-        self._notes.put(number)
+        self._handled, self.signal = True, signal.Signals(number)
         if self._reading:
             self._reading = False
             raise _ReadingInterruptedError
 
-    def _watch(self) -> None:
-        if self._notes.get() is not None:
-            self._stop()
-            say("stopping: calls in flight are finished; once more leaves at once")
+    def _watch(self, ear: socket) -> None:
+        stopped = False
+        while note := ear.recv(1):
+            number = note[0]
+            if number in _SIGNALS and stopped:
+                os._exit(AS_SHELLS_SAY + number)
+            elif number in _SIGNALS:
+                stopped, self.signal = True, signal.Signals(number)
+                self._stop()
+                say("stopping: calls in flight are finished; once more leaves at once")

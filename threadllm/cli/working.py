@@ -109,7 +109,7 @@ def work(
             items = report.accepted(interrupts.until_stopped(jobs))
             expected = items if options.no_progress else counted(items, options.input)
             outcomes = pool.outcomes(begin, expected, ordered=options.ordered)
-            with interrupts, pool:
+            with interrupts.watched(), pool:
                 try:
                     for outcome in outcomes:
                         if not isinstance(outcome.error, _NEVER_BEGUN):
