@@ -7,7 +7,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests.cli.conftest import SIGNALS, records, values
+from tests.cli.conftest import PATIENCE, SIGNALS, records, values
 from threadllm.cli.interrupts import Interrupts
 
 PULLED, SIGNALLED = threading.Event(), threading.Event()
@@ -49,9 +49,9 @@ def test_the_first_signal_lets_calls_in_flight_finish(cli, write, name, status, 
 
 def signal_and_return(x):
     """What the next test has called: with an item queued it sends a signal, and awaits it."""
-    assert PULLED.wait(5)
+    assert PULLED.wait(PATIENCE)
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-    assert SIGNALLED.wait(5)
+    assert SIGNALLED.wait(PATIENCE)
     return x
 
 
@@ -87,7 +87,7 @@ def test_the_second_signal_ends_the_process(monkeypatch):
     with interrupts.watched():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
-        who = dict(reversed(ended.get(timeout=5)) for _ in range(2))
+        who = dict(reversed(ended.get(timeout=PATIENCE)) for _ in range(2))
 
     main = threading.main_thread()
     assert [who.pop(main), *who.values()] == [143, 143]
@@ -125,7 +125,7 @@ def test_a_signal_is_heard_though_the_main_thread_does_not_come_to_its_handler()
 
     with interrupts.watched():
         signal.raise_signal(signal.SIGTERM)
-        assert stopped.wait(5)
+        assert stopped.wait(PATIENCE)
 
     assert interrupts.status == 143
 

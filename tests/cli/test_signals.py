@@ -8,13 +8,12 @@ import sys
 
 import pytest
 
-from tests.simulator.support import until
+from tests.cli.conftest import PATIENCE, until
 from threadllm.clock import SYSTEM
 from threadllm.simulator import Fault, Latency, Simulator
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 STOPPING = "stopping: calls in flight are finished; once more leaves at once\n"
-LEEWAY = 10  # seconds for what should take none, on a machine that is busy
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_calls_in_flight_are_finished_and_no_more_are_sent(start, write, tmp_pat
         process = start(sim, source, "-c", "4")
         until(lambda: sim.counts().in_flight == 4)
         process.send_signal(number)
-        _, err = process.communicate(timeout=LEEWAY)
+        _, err = process.communicate(timeout=PATIENCE)
         counts = sim.counts()
 
     assert process.returncode == status
@@ -76,7 +75,7 @@ def test_the_second_signal_ends_at_once_though_calls_hang(start, write, tmp_path
         assert process.stderr.readline() == STOPPING
         began = SYSTEM.monotonic()
         process.send_signal(number)
-        process.communicate(timeout=LEEWAY)
+        process.communicate(timeout=PATIENCE)
         took = SYSTEM.monotonic() - began
 
     assert process.returncode == status
@@ -93,7 +92,7 @@ def test_a_signal_ends_the_wait_for_a_silent_pipe(start, tmp_path, number, statu
         process.stdin.flush()
         until(lambda: sim.counts().by_status == {200: 1})
         process.send_signal(number)
-        status_then = process.wait(timeout=LEEWAY)  # while the pipe is open still
+        status_then = process.wait(timeout=PATIENCE)  # while the pipe is open still
         process.communicate()
 
     assert status_then == status
