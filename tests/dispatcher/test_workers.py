@@ -88,8 +88,8 @@ def test_where_no_thread_can_be_started_the_submitter_is_told(monkeypatch):
     assert ran == ["taken"]
 
 
-def test_a_task_that_is_taken_is_run_though_no_thread_was_started_for_it(monkeypatch):
-    """The submitter is told all the same; nothing is run twice."""
+def test_a_task_that_was_drained_meanwhile_is_not_taken_back(monkeypatch):
+    """The submitter is told that no thread could be had, all the same."""
     ran, pool = [], Dispatcher(2)
 
     def refuse(*_):
