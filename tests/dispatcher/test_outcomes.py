@@ -237,14 +237,23 @@ def test_a_call_whose_reader_left_is_not_tried_again():
 @BOTH
 def test_a_shutdown_meanwhile_loses_nothing_finished(ordered):
     """What was pulled is handed over, then it is raised that no more can be submitted."""
-    with Dispatcher(2) as pool:
-        outcomes = pool.outcomes(str, count(), ordered=ordered, buffersize=3)
+    full, pulled = threading.Event(), []
+
+    def items():
+        for n in count():
+            pulled.append(n)
+            if n == 2:
+                full.set()
+            yield n
+
+    with Dispatcher(1) as pool:
+        outcomes = pool.outcomes(lambda _: full.wait(), items(), ordered=ordered, buffersize=3)
         seen = [next(outcomes).index]
         pool.shutdown()
         with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
             noted(outcomes, seen)
 
-    assert sorted(seen) == [*range(len(seen))]
+    assert (sorted(seen), pulled) == ([0, 1, 2], [0, 1, 2, 3])  # the last could not be submitted
 
 
 def test_a_reader_may_change_what_it_is_handed():

@@ -76,12 +76,13 @@ def test_a_retry_holds_no_thread(clock):
 
 def test_a_due_retry_waits_for_no_long_call(clock):
     """A thread that left off watching for a retry, to run a call, is replaced by another."""
-    held = threading.Event()
+    begun, held = threading.Event(), threading.Event()
     calls = Calls({"again": [BusyError(after=2)]}, clock)
     with Dispatcher(2, clock=clock) as pool:
         again = pool.submit(calls, "again")
         clock.wait_for_sleepers()
-        long = pool.submit(held.wait)
+        long = pool.submit(lambda: begun.set() or held.wait())
+        begun.wait()
         clock.wait_for_sleepers()
         clock.advance(2)
         assert (again.result(PATIENCE), long.done()) == ("again", False)
