@@ -1,11 +1,15 @@
 """threadllm: synchronous functions that call LLMs, run concurrently, as they are."""
 
+from typing import TYPE_CHECKING
+
 from threadllm.dispatcher import Concurrent, Dispatcher, concurrent, map
 from threadllm.exceptions import CallCancelled, InputError, OptionError, ThreadLLMError
 from threadllm.outcome import Outcome, RequestRecord, Usage
 from threadllm.quota import Quota
 from threadllm.retry import Retry
-from threadllm.transport import session
+
+if TYPE_CHECKING:
+    from threadllm.transport import session
 
 __version__ = "0.1.0"
 
@@ -25,3 +29,12 @@ __all__ = [
     "map",
     "session",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import `session` when it is asked for: it brings requests along."""
+    if name == "session":
+        from threadllm.transport import session
+
+        return session
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@ through `redact` first. The room knows spellings of secrets, and nothing of who 
 from __future__ import annotations
 
 import re
+from functools import cache
 
 _HIDDEN = "[redacted]"
 
@@ -44,50 +45,54 @@ def _unquoted(separator: str) -> tuple[re.Pattern[str], str]:
     return re.compile(pattern, re.IGNORECASE), rf"\1{_HIDDEN}"
 
 
-# Each row: what to look for, and what is left of it. Order matters: the quoted header value of
-# InvalidHeader (requests) and ValueError (http.client) may hold anything, so the rest of such a
-# text goes as a whole.
-_SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (
-        re.compile(r"(header value(?::\s*|\s+(?=b?[\"'])))(?=\S).*", re.DOTALL | re.IGNORECASE),
-        rf"\1{_HIDDEN}",
-    ),
-    (re.compile(r"(Header part ).*?(?= must be of type|\Z)", re.DOTALL), rf"\1{_HIDDEN}"),
-    (
-        re.compile(
-            rf"(?P<kept>(?:\(\s*b?[\"'][\w-]*{_NAMES}[\"'],|{_NAMES}\\*[\"']?\s*[:=])\s*"
-            rf"{_QUOTE}{_SCHEMES}){_QUOTED}",
-            re.DOTALL | re.IGNORECASE,
+@cache
+def _secrets() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """What to look for, and what is left of it, a row each; compiled when first needed.
+
+    Order matters: the quoted header value of InvalidHeader (requests) and ValueError
+    (http.client) may hold anything, so the rest of such a text goes as a whole.
+    """
+    return (
+        (
+            re.compile(r"(header value(?::\s*|\s+(?=b?[\"'])))(?=\S).*", re.DOTALL | re.IGNORECASE),
+            rf"\1{_HIDDEN}",
         ),
-        rf"\g<kept>{_HIDDEN}",
-    ),
-    (re.compile(r"(?<=://)[^/?#\s\"<>]+@"), f"{_HIDDEN}@"),
-    _unquoted(r":\s*"),
-    # A scheme without its header; "Bearer auth" and "basic usage" are words of a sentence.
-    (
-        re.compile(
-            rf"\b(Bearer|Basic)\s+(?!(?-i:[a-z]{{1,14}})(?:[\s{_TRAIL}\"]|$)){_WORD}",
-            re.IGNORECASE,
+        (re.compile(r"(Header part ).*?(?= must be of type|\Z)", re.DOTALL), rf"\1{_HIDDEN}"),
+        (
+            re.compile(
+                rf"(?P<kept>(?:\(\s*b?[\"'][\w-]*{_NAMES}[\"'],|{_NAMES}\\*[\"']?\s*[:=])\s*"
+                rf"{_QUOTE}{_SCHEMES}){_QUOTED}",
+                re.DOTALL | re.IGNORECASE,
+            ),
+            rf"\g<kept>{_HIDDEN}",
         ),
-        rf"\1 {_HIDDEN}",
-    ),
-    (
-        re.compile(rf"(?<=[?&])((?:amp;)?[\w.\-\[\]%]+)={_QUERY_VALUE}"),
-        rf"\1={_HIDDEN}",
-    ),
-    _unquoted(r"=\s*"),
-    (
-        re.compile(
-            r"\b(?:(?:sk|pk|rk|gsk|xai|pplx|nvapi|tvly)[-_][\w\-]{12,}"
-            r"|hf_[A-Za-z0-9]{20,}|AIza[\w\-]{12,})"
+        (re.compile(r"(?<=://)[^/?#\s\"<>]+@"), f"{_HIDDEN}@"),
+        _unquoted(r":\s*"),
+        # A scheme without its header; "Bearer auth" and "basic usage" are words of a sentence.
+        (
+            re.compile(
+                rf"\b(Bearer|Basic)\s+(?!(?-i:[a-z]{{1,14}})(?:[\s{_TRAIL}\"]|$)){_WORD}",
+                re.IGNORECASE,
+            ),
+            rf"\1 {_HIDDEN}",
         ),
-        _HIDDEN,
-    ),
-)
+        (
+            re.compile(rf"(?<=[?&])((?:amp;)?[\w.\-\[\]%]+)={_QUERY_VALUE}"),
+            rf"\1={_HIDDEN}",
+        ),
+        _unquoted(r"=\s*"),
+        (
+            re.compile(
+                r"\b(?:(?:sk|pk|rk|gsk|xai|pplx|nvapi|tvly)[-_][\w\-]{12,}"
+                r"|hf_[A-Za-z0-9]{20,}|AIza[\w\-]{12,})"
+            ),
+            _HIDDEN,
+        ),
+    )
 
 
 def redact(text: str) -> str:
     """`text` without keys: header values, credentials and query values of URLs, bearer tokens."""
-    for secret, rest in _SECRETS:
+    for secret, rest in _secrets():
         text = secret.sub(rest, text)
     return text

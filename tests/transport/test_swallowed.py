@@ -49,6 +49,17 @@ def test_a_bad_status_that_is_ignored_fails_the_item(serve):
     assert str(outcome.error) == f"500 Reason for url: {server.url}/"
 
 
+def test_a_function_that_falls_back_may_be_trusted(serve):
+    """With `trust_returns` what it returns counts; what it raises is still the item's error."""
+    broken, working = serve(reply(status=500)), serve(reply(b"from another host"))
+
+    fallen_back = call(lambda: swallowing(broken.url, working.url), retry=ONCE, trust_returns=True)
+    raised = call(lambda: {}[swallowing(broken.url)[0]], retry=ONCE, trust_returns=True)
+
+    assert (fallen_back.value, fallen_back.error) == ([None, "from another host"], None)
+    assert type(raised.error) is KeyError
+
+
 def test_an_error_in_a_good_answer_fails_the_item(serve):
     """The code in the body counts, and the body is quoted."""
     body = {"error": {"code": 400, "message": "too long"}}

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from threadllm.call import Call
 from threadllm.exceptions import CallCancelled
 from threadllm.providers import Verdict, seconds_to_wait
-from threadllm.transport import patched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from threadllm.call import Terms
@@ -27,10 +27,15 @@ class Crew:
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
+        self._surroundings: Callable[[], AbstractContextManager[None]] = nullcontext
+        if terms.patched:
+            from threadllm.transport import patched  # here, as it brings requests along
+
+            self._surroundings = patched
 
     def surroundings(self) -> AbstractContextManager[None]:
         """What is in place while a thread runs tasks."""
-        return patched() if self._terms.patched else nullcontext()
+        return self._surroundings()
 
     def run(self, task: Task[Any]) -> float | None:
         """Run a task once.
@@ -83,7 +88,7 @@ class Crew:
             call.end()
             task.add(call)
             failure = call.failure
-            if error is None and failure is not None:
+            if error is None and failure is not None and not self._terms.trusted:
                 error = failure.error  # the function swallowed it
             if error is None:
                 self._terms.tally.count("ok")

@@ -60,6 +60,8 @@ class Dispatcher(Executor):
             a bar as `tqdm.tqdm` does.
         patch_requests: Whether requests of the function's own sessions are given slots, retries
             and the thread's connections; if not, only `threadllm.session()` is.
+        trust_returns: Whether what the function returns counts although a request of its failed
+            for good: for functions that fall back to another host.
         clock: Where the time comes from; tests may bring their own.
 
     Raises:
@@ -79,6 +81,7 @@ class Dispatcher(Executor):
         request_timeout: Timeout = (10.0, 600.0),
         progress: bool | Callable[..., Any] = False,
         patch_requests: bool = True,
+        trust_returns: bool = False,
         clock: Clock = SYSTEM,
     ) -> None:
         if quota is not None and concurrency is not None:
@@ -93,6 +96,7 @@ class Dispatcher(Executor):
             sleeper=Sleeper(clock),
             tally=self._tally,
             patched=patch_requests,
+            trusted=trust_returns,
         )
         self._pool = ThreadPoolExecutor(
             workers, thread_name_prefix or "threadllm", initializer, initargs

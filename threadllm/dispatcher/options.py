@@ -37,6 +37,7 @@ class Options(TypedDict, total=False):
     request_timeout: Timeout
     progress: bool | Callable[..., Any]
     patch_requests: bool
+    trust_returns: bool
     clock: Clock
 
 

@@ -1,0 +1,39 @@
+"""What calls go by: the same for all calls of one dispatcher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadllm.clock import Sleeper
+    from threadllm.progress import Tally
+    from threadllm.quota import Quota
+    from threadllm.retry import Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every call of one dispatcher goes by.
+
+    Attributes:
+        quota: Lends the slots.
+        retry: Says what is tried again.
+        timeout: Seconds to connect and seconds to wait for bytes, for requests that set none.
+        sleeper: Parks calls; woken when the dispatcher is told to stop.
+        tally: Counts.
+        patched: Whether requests of the user's own sessions go through the transport.
+        trusted: Whether what a function returns counts although a request of its failed for good.
+    """
+
+    quota: Quota
+    retry: Retry
+    timeout: tuple[float, float]
+    sleeper: Sleeper
+    tally: Tally
+    patched: bool
+    trusted: bool = False
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.sleeper.clock.monotonic()
