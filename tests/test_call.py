@@ -42,7 +42,7 @@ def call(terms):
 
 def free(terms):
     """How many slots nobody has."""
-    return terms.quota.slots._value
+    return terms.quota.slots._permits._value
 
 
 def opened(call, url=URL, origin=ORIGIN):
@@ -136,7 +136,7 @@ def test_waiting_for_a_slot_is_not_part_of_it_either(clock, terms, call):
     for other in others:
         other.begin()
     waiting = in_thread(lambda: opened(call))
-    while len(terms.quota.slots._cond._waiters) == 0:
+    while len(terms.quota.slots._changed._waiters) == 0:
         assert free(terms) == 0
     clock.advance(30)
     others[0].end()
@@ -146,6 +146,21 @@ def test_waiting_for_a_slot_is_not_part_of_it_either(clock, terms, call):
     others[1].end()
 
     assert (call.elapsed, free(terms)) == (1, 2)
+
+
+def test_a_wait_for_a_slot_can_be_cancelled(terms, call):
+    """Also where the slots are held by calls of a dispatcher that goes on."""
+    opened(call).finish()
+    others = [Call(terms) for _ in range(2)]
+    for other in others:
+        other.begin()
+    waiting = in_thread(lambda: opened(call))
+    while len(terms.quota.slots._changed._waiters) == 0:
+        assert free(terms) == 0
+    terms.stop()
+
+    assert isinstance(waiting(), CallCancelled)
+    assert free(terms) == 0
 
 
 def test_who_parks_holds_no_slot(clock, terms, call):
@@ -172,7 +187,7 @@ def test_a_gate_that_shuts_while_a_slot_is_waited_for_is_waited_for(clock, terms
     for other in others:
         other.begin()
     waiting = in_thread(lambda: opened(call))
-    while len(terms.quota.slots._cond._waiters) == 0:
+    while len(terms.quota.slots._changed._waiters) == 0:
         assert free(terms) == 0
     terms.quota.gate(ORIGIN).shut(130, now=100, sent=100, asked=True)
     others[0].end()
@@ -222,7 +237,7 @@ def test_another_thread_of_the_call_rides_along_with_streams_alone(terms, call, 
         exchange.handed_over = handed_over
     other = in_thread(lambda: opened(call))
     if not handed_over:
-        while len(terms.quota.slots._cond._waiters) == 0:
+        while len(terms.quota.slots._changed._waiters) == 0:
             assert free(terms) == 0
         exchanges[0].finish()
 
@@ -236,7 +251,7 @@ def test_a_call_that_waits_to_begin_can_be_cancelled(clock, terms):
     terms.quota.gate("").shut(200, now=100, sent=100, asked=True)
     beginning = in_thread(Call(terms).begin)
     assert clock.wait_for_sleepers() == [100]
-    terms.sleeper.wake()
+    terms.stop()
 
     assert str(beginning()) == "the dispatcher was told to stop while this call waited"
     assert free(terms) == 2
@@ -244,7 +259,7 @@ def test_a_call_that_waits_to_begin_can_be_cancelled(clock, terms):
 
 def test_a_call_does_not_begin_once_its_dispatcher_was_told_to_stop(terms):
     """The slot that it got by then goes back."""
-    terms.sleeper.wake()
+    terms.stop()
 
     with pytest.raises(CallCancelled):
         Call(terms).begin()
@@ -257,7 +272,7 @@ def test_a_parked_call_can_be_cancelled(clock, terms, call):
     clock.wait_for_sleepers()
     clock.advance(10)
     clock.wait_for_sleepers()
-    terms.sleeper.wake()
+    terms.stop()
 
     assert isinstance(parked(), CallCancelled)
     call.end()

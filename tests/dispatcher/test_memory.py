@@ -7,6 +7,7 @@ import pytest
 
 from tests.dispatcher.support import PATIENCE, plain_environment
 
+pytestmark = pytest.mark.long
 MOST = 20  # MB that the peak may rise above what it was before the run
 
 RUN = """

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -31,6 +32,26 @@ def test_a_slot_that_was_not_taken_cannot_be_given_back():
     """The semaphore is bounded: a slot too many would be a request too many."""
     with pytest.raises(ValueError, match="released too many times"):
         Quota(1).slots.release()
+
+
+def test_who_waits_for_a_slot_can_be_called_off():
+    """A look again ends the wait of those who were called off, and of nobody else."""
+    slots = Quota(1).slots
+    slots.acquire()
+    stopped = Event()
+    with ThreadPoolExecutor(2) as pool:
+        off = pool.submit(slots.acquire, called_off=stopped.is_set)
+        on = pool.submit(slots.acquire)
+        while len(slots._changed._waiters) < 2:
+            assert (off.done(), on.done()) == (False, False)
+        slots.look_again()
+        while len(slots._changed._waiters) < 2:
+            assert (off.done(), on.done()) == (False, False)
+        stopped.set()
+        slots.look_again()
+        assert off.result(5) is False
+        slots.release()
+        assert on.result(5) is True
 
 
 def test_each_origin_has_a_gate_of_its_own():

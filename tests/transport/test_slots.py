@@ -78,7 +78,7 @@ class Free:
         self.seen = []
 
     def look(self):
-        self.seen.append(self.slots._value)
+        self.seen.append(self.slots._permits._value)
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ def test_a_request_that_rides_along_lends_nobody_a_place(serve):
     with threadllm.Dispatcher(1, concurrency=1) as pool:
         future = pool.submit(work)
         slots = pool.quota.slots
-        assert slots.acquire(timeout=5)
+        assert slots.acquire()
         taken.set()
         assert waits.wait(5)
         assert len(server.requests) == 2

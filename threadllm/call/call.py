@@ -42,7 +42,7 @@ class Call(Ledger):
             CallCancelled: The dispatcher was told to stop meanwhile.
         """
         self._slot_in_hand = self._admitted(self.terms.quota.gate(""))
-        if self.terms.sleeper.awake:
+        if self.terms.stopped:
             self._return_slot_in_hand()
             raise CallCancelled(_STOPPED)
         self._began = self.terms.now()
@@ -118,7 +118,12 @@ class Call(Ledger):
             ride = any(exchange.needs_caller for exchange in self._open)
         # A call that reads a stream holds a slot: to wait for another would be to wait for
         # itself. Its further requests ride along where no slot is free.
-        return in_hand or self.terms.quota.slots.acquire(blocking=not ride)
+        taken = in_hand or self.terms.quota.slots.acquire(
+            blocking=not ride, called_off=lambda: self.terms.stopped
+        )
+        if not (taken or ride):
+            raise CallCancelled(_STOPPED)
+        return taken
 
     def _return_slot_in_hand(self) -> None:
         with self._lock:

@@ -37,3 +37,13 @@ class Terms:
     def now(self) -> float:
         """Monotonic seconds."""
         return self.sleeper.clock.monotonic()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the dispatcher was told to stop: nothing new is begun or waited for."""
+        return self.sleeper.awake
+
+    def stop(self) -> None:
+        """End every wait of a call, now and from now on."""
+        self.sleeper.wake()
+        self.quota.slots.look_again()

@@ -106,7 +106,7 @@ class Crew:
     def _due(self, task: Task[Any], call: Call, error: BaseException) -> float | None:
         """When to run the call again, for an error that the transport does not own."""
         terms = self._terms
-        if terms.sleeper.awake or task.unwanted or not _may_mend(error):
+        if terms.stopped or task.unwanted or not _may_mend(error):
             return None
         try:
             verdict, reply = terms.retry.verdict_on_error(error)

@@ -232,7 +232,7 @@ class Dispatcher(Executor):
 
     def _close(self, *, cancel: bool) -> None:
         if cancel:
-            self._terms.sleeper.wake()
+            self._terms.stop()
         else:
             for results in [*self._unread]:
                 results.submit_rest()

@@ -7,6 +7,7 @@ from collections import defaultdict
 
 from threadllm.exceptions import OptionError
 from threadllm.quota.gate import Gate
+from threadllm.quota.slots import Slots
 
 
 class Quota:
@@ -23,7 +24,7 @@ class Quota:
         if concurrency < 1:
             raise OptionError(f"concurrency={concurrency}: at least one request must be in flight")
         self.concurrency = concurrency
-        self.slots = threading.BoundedSemaphore(concurrency)
+        self.slots = Slots(concurrency)
         self._lock = threading.Lock()
         self._gates: defaultdict[str, Gate] = defaultdict(Gate)  # guarded by _lock
 
