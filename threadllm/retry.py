@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 from threadllm.exceptions import OptionError
@@ -104,9 +105,15 @@ class Attempts:
         self.retries = 0
         self.repeats = 0
         self._policy = policy
-        self._waits = policy.waits()
-        self._pauses = replace(policy, jitter="none").waits()  # shared, so nothing to spread
         self._patience_ends = math.inf  # until the first 429 sets it
+
+    @cached_property
+    def _waits(self) -> Iterator[float]:
+        return self._policy.waits()
+
+    @cached_property
+    def _pauses(self) -> Iterator[float]:
+        return replace(self._policy, jitter="none").waits()  # shared, so nothing to spread
 
     def next_wait(self, verdict: Verdict, asked: float | None, now: float) -> float | None:
         """Seconds to wait before the next try; None when there is none.
