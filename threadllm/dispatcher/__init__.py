@@ -1,6 +1,15 @@
 """The dispatcher: an executor that runs calls, tries them again, and knows no HTTP."""
 
 from threadllm.dispatcher.dispatcher import Dispatcher
+from threadllm.dispatcher.options import DEFAULT_TIMEOUT, DEFAULT_WORKERS, MOST_WORKERS
 from threadllm.dispatcher.shortcuts import Concurrent, concurrent, map
 
-__all__ = ["Concurrent", "Dispatcher", "concurrent", "map"]
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "DEFAULT_WORKERS",
+    "MOST_WORKERS",
+    "Concurrent",
+    "Dispatcher",
+    "concurrent",
+    "map",
+]

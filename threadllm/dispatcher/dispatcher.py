@@ -16,6 +16,7 @@ from threadllm.clock import SYSTEM, Sleeper
 from threadllm.dispatcher.crew import Crew
 from threadllm.dispatcher.feed import Feed
 from threadllm.dispatcher.options import (
+    DEFAULT_TIMEOUT,
     binder,
     checked_timeout,
     checked_window,
@@ -78,7 +79,7 @@ class Dispatcher(Executor):
         concurrency: int | None = None,
         quota: Quota | None = None,
         retry: Retry | None = None,
-        request_timeout: Timeout = (10.0, 600.0),
+        request_timeout: Timeout = DEFAULT_TIMEOUT,
         progress: bool | Callable[..., Any] = False,
         patch_requests: bool = True,
         trust_returns: bool = False,

@@ -21,7 +21,8 @@ Unpack = Literal["args", "kwargs"]
 Timeout = float | tuple[float, float]
 
 DEFAULT_WORKERS = 32
-_MOST_WORKERS = 10_000
+DEFAULT_TIMEOUT = (10.0, 600.0)  # seconds to connect, seconds to wait for bytes
+MOST_WORKERS = 10_000
 
 
 class Options(TypedDict, total=False):
@@ -33,7 +34,7 @@ class Options(TypedDict, total=False):
     initargs: tuple[Any, ...]
     concurrency: int | None
     quota: Quota | None
-    retry: Retry
+    retry: Retry | None
     request_timeout: Timeout
     progress: bool | Callable[..., Any]
     patch_requests: bool
@@ -47,9 +48,9 @@ def checked_workers(max_workers: int | None) -> int:
         return DEFAULT_WORKERS
     if max_workers < 1:
         raise OptionError(f"max_workers={max_workers}: at least one thread is needed")
-    if max_workers > _MOST_WORKERS:
+    if max_workers > MOST_WORKERS:
         raise OptionError(
-            f"max_workers={max_workers}: more than {_MOST_WORKERS} threads of one process gain "
+            f"max_workers={max_workers}: more than {MOST_WORKERS} threads of one process gain "
             "nothing, as they share one interpreter lock, and cost some 50 kB of memory each"
         )
     return max_workers
