@@ -6,7 +6,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadllm.redaction import redact
+from threadllm.redaction import redact, without_keys
 
 KEY = "sk-planted-0123456789"
 HIDDEN = "[redacted]"
@@ -253,3 +253,15 @@ def test_no_text_stops_it(text):
     once = redact(text)
 
     assert redact(once) == once
+
+
+def test_a_json_value_is_shown_without_keys():
+    """Texts are redacted wherever they stand in it, and all else stays as it is."""
+    quoted = "Bearer sk-planted-0123456789 is not valid"
+
+    assert without_keys({"error": {"message": quoted, "codes": [401, None, quoted]}}) == {
+        "error": {
+            "message": "Bearer [redacted] is not valid",
+            "codes": [401, None, "Bearer [redacted] is not valid"],
+        }
+    }

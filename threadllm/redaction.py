@@ -1,12 +1,13 @@
 """What must never be printed: keys in texts that this package writes or logs.
 
 Errors are handed to the caller untouched; whatever is put into a log, a report or a file goes
-through `redact` first. The room knows spellings of secrets, and nothing of who holds them.
+through here first. The room knows spellings of secrets, and nothing of who holds them.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cache
 
 _HIDDEN = "[redacted]"
@@ -96,3 +97,29 @@ def redact(text: str) -> str:
     for secret, rest in _secrets():
         text = secret.sub(rest, text)
     return text
+
+
+def text_of(error: BaseException) -> str:
+    """The error's text without keys, even where asking for it raises."""
+    text = "(its text cannot be had: its __str__ raises)"
+    with suppress(Exception):
+        text = str(error)
+    return redact(text)
+
+
+def without_keys(value: object) -> object:
+    """A JSON value, such as a provider's error that quotes the key, with its texts redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [without_keys(one) for one in value]
+    if isinstance(value, dict):
+        return {name: without_keys(one) for name, one in value.items()}
+    return value
+
+
+def type_name(value: object) -> str:
+    """The name of the type, with its module unless it is built in."""
+    kind = type(value)
+    prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{prefix}{kind.__qualname__}"

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadllm.exceptions import OptionError
-from threadllm.jobs import Job, Writer, read
-from threadllm.jobs.writing import dumps
+from threadllm.jobs import Job, Writer, dumps, read
 
 VALUES = st.recursive(
     st.none()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threadllm.exceptions import OptionError
-from threadllm.jobs.records import text_of, type_name
+from threadllm.redaction import text_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

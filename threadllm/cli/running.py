@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from threadllm.cli.working import add_options, work
 from threadllm.exceptions import OptionError, ThreadLLMError
 from threadllm.jobs import join, read_requests, result_line
-from threadllm.jobs.records import text_of, type_name, without_keys
 from threadllm.providers import ERRORS, parse_body
-from threadllm.redaction import redact
+from threadllm.redaction import redact, text_of, type_name, without_keys
 from threadllm.transport import session
 
 if TYPE_CHECKING:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from threadllm.jobs import Job
-from threadllm.jobs.writing import dumps
+from threadllm.jobs import Job, dumps
 from threadllm.progress import say
 
 if TYPE_CHECKING:

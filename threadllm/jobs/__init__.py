@@ -8,7 +8,7 @@ from threadllm.jobs.counting import counted
 from threadllm.jobs.job import Identity, Job, Refused
 from threadllm.jobs.reading import Unpack, read
 from threadllm.jobs.records import call_line, result_line
-from threadllm.jobs.writing import Writer
+from threadllm.jobs.writing import Writer, dumps
 
 __all__ = [
     "BatchRequest",
@@ -19,6 +19,7 @@ __all__ = [
     "Writer",
     "call_line",
     "counted",
+    "dumps",
     "join",
     "parse",
     "read",

@@ -6,12 +6,11 @@ keys are taken out of error texts. The room must not know where the line goes.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from threadllm.jobs.writing import dumps
 from threadllm.providers import status_of
-from threadllm.redaction import redact
+from threadllm.redaction import redact, text_of, type_name
 
 if TYPE_CHECKING:
     from threadllm.jobs.job import Identity
@@ -92,29 +91,3 @@ def unwritable(value: object, source: str) -> TypeError | ValueError | None:
 def error_entry(error: BaseException) -> dict[str, object]:
     """An error as its type's name, its text without keys, and the HTTP status it carries."""
     return {"type": type_name(error), "message": text_of(error), "status": status_of(error)}
-
-
-def text_of(error: BaseException) -> str:
-    """The error's text without keys, even where asking for it raises."""
-    text = "(its text cannot be had: its __str__ raises)"
-    with suppress(Exception):
-        text = str(error)
-    return redact(text)
-
-
-def without_keys(value: object) -> object:
-    """A JSON value, such as a provider's error that quotes the key, with its texts redacted."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, list):
-        return [without_keys(one) for one in value]
-    if isinstance(value, dict):
-        return {name: without_keys(one) for name, one in value.items()}
-    return value
-
-
-def type_name(value: object) -> str:
-    """The name of the type, with its module unless it is built in."""
-    kind = type(value)
-    prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return f"{prefix}{kind.__qualname__}"
