@@ -123,7 +123,7 @@ class Visit:
             self._ledger.by_status[self._status] += 1
 
     def asks(self, prompt: str, *, paid: bool) -> int:
-        """Note which prompt it carries, as a digest; say the how-manieth time it is.
+        """Note which prompt it carries, as a digest; return how often it has now arrived.
 
         `paid` tells whether an answer costs money.
         """

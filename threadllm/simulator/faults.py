@@ -28,7 +28,7 @@ Kind: TypeAlias = Literal[
 Body: TypeAlias = "str | bytes | Mapping[str, object] | Sequence[object]"
 _KINDS = get_args(Kind)
 _WORDED = frozenset({"status", "html", "error_200"})  # which kinds have a body of their own
-_STATUSES = {"status": None, "error_200": 502}  # which kinds have one, and what it is by default
+_STATUSES = {"status": None, "error_200": 502}  # which kinds have a status, and its default
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,11 @@ class Simulator:
         keep_alive: Seconds after which an idle connection is closed.
 
     Attributes:
-        port: The port; from the start on the one that was found.
+        port: The port; once started, the one in use.
 
     Raises:
         OptionError: An option cannot be used; on entering, the port cannot.
+        RuntimeError: On entering, if it is running already.
     """
 
     def __init__(
@@ -83,10 +84,13 @@ class Simulator:
         self.port = port
         self._keep_alive = keep_alive
         self._provider = Provider(latency, limits, faults, script, seed, api_keys)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping = asyncio.Event()
-        self._ident = 0
-        self._thread = threading.Thread()
+        # Guards the next two, which the thread that serves writes, and any thread reads.
+        # Reentrant: a signal may be handled in the midst of that.
+        self._lock = threading.RLock()
+        self._loop: asyncio.AbstractEventLoop | None = None  # while it takes what is handed in
+        self._ident = 0  # of the thread that serves
+        self._stopping = asyncio.Event()  # that thread's own, written before _loop tells of it
+        self._thread = threading.Thread()  # of whoever enters and leaves
 
     @property
     def url(self) -> str:
@@ -178,12 +182,14 @@ class Simulator:
         runner = web.ServerRunner(server, shutdown_timeout=_GRACE)
         await runner.setup()
         await web.SockSite(runner, sock, backlog=_BACKLOG).start()
-        self._ident, self._loop = threading.get_ident(), asyncio.get_running_loop()
+        with self._lock:
+            self._ident, self._loop = threading.get_ident(), asyncio.get_running_loop()
         try:
             serving()
             await self._stopping.wait()
         finally:
-            self._loop = None
+            with self._lock:  # from here on no step is handed in; those that were are still taken
+                self._loop = None
             await self._close(runner, sock)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -201,15 +207,18 @@ class Simulator:
         await runner.cleanup()
 
     def _stop(self) -> None:
-        if self._loop:
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        with self._lock:
+            if self._loop:
+                self._loop.call_soon_threadsafe(self._stopping.set)
 
     def _in_loop(self, act: Callable[[], T]) -> T:
         """Do it between two steps of the event loop, where the counts are whole."""
-        if self._loop is None or threading.get_ident() == self._ident:
-            return act()
 
         async def step() -> T:
             return act()
 
-        return asyncio.run_coroutine_threadsafe(step(), self._loop).result()
+        with self._lock:
+            if self._loop is None or threading.get_ident() == self._ident:
+                return act()
+            done = asyncio.run_coroutine_threadsafe(step(), self._loop)
+        return done.result()

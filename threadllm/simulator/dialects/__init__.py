@@ -17,7 +17,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     **ollama.ENDPOINTS,
     **search.ENDPOINTS,
 }
-_PREFIXES = {
+_PREFIXES = {  # of paths that are no endpoints
     "/v1/messages": anthropic.ANTHROPIC,
     "/api/": ollama.OLLAMA,
     "/search": search.SEARCH,
@@ -26,5 +26,7 @@ _PREFIXES = {
 
 def dialect_of(path: str) -> Dialect:
     """The dialect in which a path, known or not, is answered."""
+    if path in ENDPOINTS:
+        return ENDPOINTS[path].dialect
     matches = (dialect for prefix, dialect in _PREFIXES.items() if path.startswith(prefix))
     return next(matches, openai.OPENAI)

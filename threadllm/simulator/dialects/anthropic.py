@@ -6,7 +6,6 @@ https://docs.anthropic.com/en/api/messages, /errors and /rate-limits
 from __future__ import annotations
 
 import math
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from threadllm.simulator.dialects.fields import (
@@ -17,6 +16,7 @@ from threadllm.simulator.dialects.fields import (
     text_of,
 )
 from threadllm.simulator.dialects.values import (
+    SSE,
     Answer,
     Ask,
     Dialect,
@@ -25,7 +25,9 @@ from threadllm.simulator.dialects.values import (
     Reply,
     RequestError,
     dumped,
+    retry_after,
     streamed,
+    timestamp,
     whole,
 )
 from threadllm.simulator.text import pieces
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
     from threadllm.simulator.limits import Level
 
-_SSE = "text/event-stream; charset=utf-8"
 _ERRORS = {
     401: "authentication_error",
     402: "billing_error",
@@ -57,18 +58,13 @@ def _error(problem: RequestError) -> Json:
 def _levels(levels: Mapping[str, Level], now: float) -> dict[str, str]:
     headers = {}
     for name, level in levels.items():
-        full = datetime.fromtimestamp(math.ceil(now + level.reset), timezone.utc)
         headers[f"anthropic-ratelimit-{name}-limit"] = str(level.limit)
         headers[f"anthropic-ratelimit-{name}-remaining"] = str(level.remaining)
-        headers[f"anthropic-ratelimit-{name}-reset"] = f"{full:%Y-%m-%dT%H:%M:%SZ}"
+        headers[f"anthropic-ratelimit-{name}-reset"] = timestamp(math.ceil(now + level.reset))
     return headers
 
 
-def _wait(seconds: float) -> dict[str, str]:
-    return {"retry-after": str(math.ceil(seconds))}
-
-
-ANTHROPIC = Dialect("anthropic", _error, levels=_levels, wait=_wait, request_id="request-id")
+ANTHROPIC = Dialect("anthropic", _error, levels=_levels, wait=retry_after, request_id="request-id")
 
 
 def _read(body: Json) -> Ask:
@@ -111,7 +107,7 @@ def _reply(ask: Ask) -> Reply:
         content: list[Json] = [{"type": "text", "text": answer.text}]
         return whole(_message(ask, content, finish, ask.output_tokens), ask)
     return streamed(
-        _SSE,
+        SSE,
         _event("message_start", message=_message(ask, [], None, 0))
         + _event("content_block_start", index=0, content_block={"type": "text", "text": ""})
         + _event("ping"),

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 from threadllm.simulator.dialects.fields import conversation, need, optional
 from threadllm.simulator.dialects.values import (
+    CREATED,
     Answer,
     Ask,
     Dialect,
     Endpoint,
     Json,
     Reply,
-    RequestError,
     dumped,
+    plain_error,
     streamed,
+    timestamp,
     whole,
 )
 from threadllm.simulator.text import pieces
@@ -25,14 +27,7 @@ from threadllm.simulator.text import pieces
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_CREATED = "2023-11-14T22:13:20Z"  # the same prompt gets the same bytes
-
-
-def _error(problem: RequestError) -> Json:
-    return {"error": problem.message}
-
-
-OLLAMA = Dialect("ollama", _error, full=503)  # its server has a queue, and no rates
+OLLAMA = Dialect("ollama", plain_error, full=503)  # its server has a queue, and no rates
 
 
 def _ask(body: Json, prompt: str, text: str) -> Ask:
@@ -69,7 +64,7 @@ def _generate(text: str) -> Json:
 def _replier(said: Callable[[str], Json]) -> Callable[[Ask], Reply]:
     def reply(ask: Ask) -> Reply:
         answer = ask.answers[0]
-        start = {"model": ask.model, "created_at": _CREATED}
+        start = {"model": ask.model, "created_at": timestamp(CREATED)}
         end = {
             "done": True,
             "done_reason": "length" if answer.cut else "stop",

@@ -18,6 +18,7 @@ from threadllm.simulator.dialects.fields import (
 )
 from threadllm.simulator.dialects.values import (
     CREATED,
+    SSE,
     Answer,
     Ask,
     Dialect,
@@ -26,6 +27,7 @@ from threadllm.simulator.dialects.values import (
     Reply,
     RequestError,
     dumped,
+    retry_after,
     streamed,
     whole,
 )
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
     from threadllm.simulator.limits import Level
 
-_SSE = "text/event-stream; charset=utf-8"
 _SECOND = 1000  # milliseconds
 _MINUTE = 60 * _SECOND
 _CODES = {401: "invalid_api_key", 402: "insufficient_quota", 429: "rate_limit_exceeded"}
@@ -77,7 +78,7 @@ def _levels(levels: Mapping[str, Level], _now: float) -> dict[str, str]:
 
 def _wait(seconds: float) -> dict[str, str]:
     milliseconds = math.ceil(seconds * _SECOND)
-    return {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(milliseconds)}
+    return {**retry_after(seconds), "retry-after-ms": str(milliseconds)}
 
 
 OPENAI = Dialect("openai", _error, levels=_levels, wait=_wait, request_id="x-request-id")
@@ -146,7 +147,7 @@ def _stream(ask: Ask, kind: str, opening: list[Json], steps: list[Json], end: li
     blank: Json = {"usage": None} if wanted else {}
     last = [_event(_frame(ask, kind, [], usage=_usage(ask)))] if wanted else []
     return streamed(
-        _SSE,
+        SSE,
         b"".join(_event(_frame(ask, kind, [choice], **blank)) for choice in opening),
         (_event(_frame(ask, kind, [choice], **blank)) for choice in steps),
         b"".join(

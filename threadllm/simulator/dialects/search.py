@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from threadllm.simulator.dialects.fields import need
@@ -12,7 +11,8 @@ from threadllm.simulator.dialects.values import (
     Endpoint,
     Json,
     Reply,
-    RequestError,
+    plain_error,
+    retry_after,
     whole,
 )
 
@@ -22,15 +22,7 @@ if TYPE_CHECKING:
 _RESULTS = 3
 
 
-def _error(problem: RequestError) -> Json:
-    return {"error": problem.message}
-
-
-def _wait(seconds: float) -> dict[str, str]:
-    return {"retry-after": str(math.ceil(seconds))}
-
-
-SEARCH = Dialect("search", _error, wait=_wait)
+SEARCH = Dialect("search", plain_error, wait=retry_after)
 
 
 def _read(query: Json) -> Ask:

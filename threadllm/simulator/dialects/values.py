@@ -7,7 +7,9 @@ The room must not know of sockets.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,11 +23,17 @@ if TYPE_CHECKING:
 Json: TypeAlias = "dict[str, object]"
 CREATED = 1_700_000_000  # seconds since 1970: the same prompt gets the same bytes
 JSON = "application/json"
+SSE = "text/event-stream; charset=utf-8"
 
 
 def dumped(value: object) -> bytes:
     """`value` as JSON."""
     return json.dumps(value).encode()
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since 1970 as a date and a time of day, in UTC."""
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,16 @@ class RequestError(Exception):
     def server_side(self) -> bool:
         """Whether the server is to blame, not the request."""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def plain_error(problem: RequestError) -> Json:
+    """The body that tells a problem, of hosts that say no more than what is wrong."""
+    return {"error": problem.message}
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """The header that tells how long to wait, in whole seconds."""
+    return {"retry-after": str(math.ceil(seconds))}
 
 
 @dataclass(frozen=True, slots=True)
