@@ -2,7 +2,7 @@
 
     ThreadLLMError
     ├── CallCancelled       a call was told to stop while it was parked
-    ├── InputError          a line or an item that cannot be used
+    ├── InputError          a line that cannot be used: between readers, never raised to callers
     └── OptionError         an argument, an option or an environment that cannot be used
 
 What the user's function raised, and what `requests` raised in it, is handed over as it is.
@@ -21,7 +21,11 @@ class CallCancelled(ThreadLLMError):
 
 
 class InputError(ThreadLLMError, ValueError):
-    """An item of the input cannot be used; the text names the line and says why."""
+    """A line of the input cannot be used; the text says why, and what to do.
+
+    It stays within reading: whoever reads a file is handed a `threadllm.jobs.Refused` for it, which
+    names the line.
+    """
 
 
 class OptionError(ThreadLLMError, ValueError):

@@ -202,7 +202,10 @@ def test_lines_that_cannot_be_used_are_refused_and_the_rest_goes_on(cli, llm, wr
 
     assert done.status == 1
     assert done.err.splitlines()[:5] == [
-        'refused: line 2: is a JSON array. Write {"id": …, "prompt": …}, or unpack it as args',
+        (
+            'refused: line 2: is a JSON array, not an object. Write {"id": …, "prompt": …}, '
+            "or unpack it as args"
+        ),
         "refused: line 3: has NaN, which is not JSON. Write null, or leave the field out",
         (
             "refused: line 4: is not JSON: Expecting property name enclosed in double quotes "

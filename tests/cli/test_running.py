@@ -94,10 +94,10 @@ def test_a_line_that_is_no_request_is_refused(run, sim):
 
     assert done.status == 1
     assert done.err.splitlines()[:3] == [
-        'refused: line 1: names no model. Add "model" to it, or pass --model for all lines',
+        'refused: line 1: names no model. Add "model" to it, or give a model for all lines',
         (
             "refused: line 2: has the url 'https://else...t/completions', which does not begin "
-            "with /v1/. Write a path such as /v1/chat/completions; the host is an option"
+            "with /v1/. Write a path alone, such as /v1/chat/completions"
         ),
         "1 item: 1 ok, 0 failed; 2 lines refused -> out.jsonl",
     ]

@@ -5,49 +5,51 @@ import json
 
 import pytest
 
-from threadllm.exceptions import InputError
-from threadllm.jobs import BatchRequest, Job, Refused, join, parse, read_requests, result_line
+from threadllm.exceptions import OptionError
+from threadllm.jobs import BatchRequest, Job, Refused, join, read_requests, result_line
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "m", "messages": [{"role": "user", "content": "2+2?"}]}
 LINE = {"custom_id": "r-1", "method": "POST", "url": "/v1/embeddings", "body": BODY}
 
 
+def read_lines(*lines, model=None):
+    stdin = io.BytesIO("\n".join(map(json.dumps, lines)).encode())
+    return list(read_requests("-", model=model, stdin=stdin))
+
+
 @pytest.mark.parametrize(
-    ("obj", "request_"),
+    ("obj", "name", "request_"),
     [
-        (LINE, BatchRequest("r-1", "POST", "/v1/embeddings", BODY)),
-        (
-            {"id": 5, "prompt": "2+2?", "model": "m"},
-            BatchRequest(5, "POST", CHAT, BODY),
-        ),
+        (LINE, "r-1", BatchRequest("/v1/embeddings", BODY)),
+        ({"id": 5, "prompt": "2+2?", "model": "m"}, 5, BatchRequest(CHAT, BODY)),
         (
             {"prompt": "2+2?", "temperature": 0},
-            BatchRequest(7, "POST", CHAT, {**BODY, "model": "given", "temperature": 0}),
+            1,
+            BatchRequest(CHAT, {**BODY, "model": "given", "temperature": 0}),
         ),
         (
             {"custom_id": "c", "id": "i", "top_p": 1, **BODY},
-            BatchRequest("c", "POST", CHAT, {**BODY, "top_p": 1}),
+            "c",
+            BatchRequest(CHAT, {**BODY, "top_p": 1}),
         ),
         (
             {**LINE, "body": {"model": None, "input": "x"}},
-            BatchRequest("r-1", "POST", "/v1/embeddings", {"model": "given", "input": "x"}),
+            "r-1",
+            BatchRequest("/v1/embeddings", {"model": "given", "input": "x"}),
         ),
     ],
     ids=["batch", "prompt", "parameters", "messages", "no model"],
 )
-def test_a_line_becomes_a_request(obj, request_):
+def test_a_line_becomes_a_request(obj, name, request_):
     """A Batch line, a prompt or messages; a model is given to those that name none."""
-    before = json.dumps(obj)
-
-    assert parse(obj, line=7, model="given") == request_
-    assert json.dumps(obj) == before
+    assert read_lines(obj, model="given") == [Job(name, request_, 1)]
 
 
 @pytest.mark.parametrize(
     ("obj", "reason"),
     [
-        ([LINE], 'is not a JSON object. Write {"id": …, "prompt": …}'),
+        ([LINE], 'is a JSON array, not an object. Write {"id": …, "prompt": …}'),
         ({"id": 1}, 'has no "prompt", no "messages" and no "body". Give it one of them'),
         ({**LINE, "custom_id": []}, "has [] as its 'custom_id'. Name it with a string or a number"),
         ({**LINE, "method": "GET"}, 'has the method \'GET\'. Write "method": "POST"'),
@@ -60,14 +62,14 @@ def test_a_line_becomes_a_request(obj, request_):
             {**LINE, "url": "https://elsewhere.example/v1/chat/completions"},
             (
                 "has the url 'https://else...t/completions', which does not begin with /v1/. "
-                "Write a path such as /v1/chat/completions; the host is an option"
+                "Write a path alone, such as /v1/chat/completions"
             ),
         ),
         (
             {**LINE, "url": 1},
             (
                 "has the url 1, which does not begin with /v1/. "
-                "Write a path such as /v1/chat/completions; the host is an option"
+                "Write a path alone, such as /v1/chat/completions"
             ),
         ),
         (
@@ -76,7 +78,7 @@ def test_a_line_becomes_a_request(obj, request_):
         ),
         (
             {"prompt": "x"},
-            'names no model. Add "model" to it, or pass --model for all lines',
+            'names no model. Add "model" to it, or give a model for all lines',
         ),
         (
             {"prompt": ["x"]},
@@ -104,24 +106,32 @@ def test_a_line_becomes_a_request(obj, request_):
     ],
 )
 def test_a_line_that_is_no_request_is_refused(obj, reason):
-    """The error names the line, what is wrong with it and what to write."""
-    with pytest.raises(InputError) as caught:
-        parse(obj, line=7)
+    """The refusal says what is wrong with the line and what to write."""
+    [refused] = read_lines(obj)
 
-    assert str(caught.value) == f"line 7: {reason}"
+    assert str(refused) == f"line 1: {reason}"
 
 
 def test_a_file_of_requests_is_read_line_by_line():
     """Each line is a job with its request, or refused; names are told apart in either field."""
     lines = [{"custom_id": "a", "prompt": "2+2?"}, {"id": "b"}, {"id": "a", **BODY}, BODY]
-    stdin = io.BytesIO("\n".join(map(json.dumps, lines)).encode())
 
-    assert list(read_requests("-", model="m", stdin=stdin)) == [
-        Job("a", BatchRequest("a", "POST", CHAT, BODY), 1),
+    assert read_lines(*lines, model="m") == [
+        Job("a", BatchRequest(CHAT, BODY), 1),
         Refused(2, 'has no "prompt", no "messages" and no "body". Give it one of them', "b"),
         Refused(3, "has the id 'a' of an earlier line. Give it its own", "a"),
-        Job(4, BatchRequest(4, "POST", CHAT, BODY), 4),
+        Job(4, BatchRequest(CHAT, BODY), 4),
     ]
+
+
+def test_a_file_without_fields_holds_no_requests():
+    """A text file is refused at once, for what it lacks."""
+    with pytest.raises(OptionError) as caught:
+        read_requests("in.txt")
+
+    assert str(caught.value) == (
+        "cannot take fields from in.txt: a .txt file has no fields. Use .jsonl"
+    )
 
 
 @pytest.mark.parametrize(

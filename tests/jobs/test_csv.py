@@ -15,7 +15,7 @@ HINT = (
     "Close each quotation mark, double those inside a field, put very long texts in a .jsonl file"
 )
 NUL = "holds a NUL byte: is the file damaged, or UTF-16? Save it as UTF-8"
-TOO_LONG = "is longer than 99 bytes. Split it, or raise the limit"
+TOO_LONG = "is longer than 99 bytes. Split it"
 FIELDS = "has {} fields where the header has 2. Quote a field that contains a comma or a line break"
 
 

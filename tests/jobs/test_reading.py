@@ -209,12 +209,17 @@ def test_a_file_is_closed_however_far_it_was_read(tmp_path):
         (
             "in.txt",
             {"unpack": "kwargs"},
-            "cannot unpack {} as kwargs: a .txt file holds none. Use .jsonl",
+            "cannot take fields from {}: a .txt file has no fields. Use .jsonl",
         ),
         (
             "in.csv",
             {"unpack": "args"},
-            "cannot unpack {} as args: a .csv file holds none. Use .jsonl",
+            "cannot take arrays from {}: a .csv file holds none. Use .jsonl",
+        ),
+        (
+            "in.jsonl",
+            {"unpack": "tuple"},
+            "unpack='tuple': choose 'args' or 'kwargs', or leave it out",
         ),
         ("in.jsonl", {"max_line_bytes": 0}, "max_line_bytes is 0: give 1 or more"),
     ],

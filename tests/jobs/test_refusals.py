@@ -23,7 +23,7 @@ ROWS = {
     "null": (b"null", NOT_AN_OBJECT),
     "an array": (
         b"[1]",
-        'is a JSON array. Write {"id": …, "prompt": …}, or unpack it as args',
+        'is a JSON array, not an object. Write {"id": …, "prompt": …}, or unpack it as args',
     ),
     "NaN": (
         b'{"prompt": NaN}',
@@ -87,7 +87,7 @@ def test_a_line_over_the_limit_is_refused(tmp_path):
         file.seek(0, os.SEEK_END)
         file.write(b'\n{"prompt": 1}\n')
     stdin = io.BytesIO(b'{"prompt": 1}\n{"prompt": 10}\n')
-    reason = "is longer than {} bytes. Split it, or raise the limit"
+    reason = "is longer than {} bytes. Split it"
 
     assert list(read(path)) == [Refused(1, reason.format("16,777,216")), Job(2, 1, 2)]
     assert list(read("-", stdin=stdin, max_line_bytes=13)) == [

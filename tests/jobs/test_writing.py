@@ -125,7 +125,7 @@ def test_an_existing_result_is_not_thrown_away(tmp_path):
         Writer(path)
 
     assert str(caught.value) == (
-        f"{path} holds results already. Name another file, or pass --overwrite"
+        f"{path} holds results already. Name another file, or have it overwritten"
     )
     assert path.read_text() == "paid for\n"
     with Writer(path, overwrite=True) as writer:

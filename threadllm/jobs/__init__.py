@@ -3,7 +3,7 @@
 The rooms here know neither HTTP nor threads nor the command line.
 """
 
-from threadllm.jobs.batch import BatchRequest, join, parse, read_requests
+from threadllm.jobs.batch import BatchRequest, join, read_requests
 from threadllm.jobs.counting import counted
 from threadllm.jobs.job import Identity, Job, Refused
 from threadllm.jobs.reading import Unpack, read
@@ -21,7 +21,6 @@ __all__ = [
     "counted",
     "dumps",
     "join",
-    "parse",
     "read",
     "read_requests",
     "result_line",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import reprlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from threadllm.exceptions import InputError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO, TypeAlias
 
-    from threadllm.jobs.job import Identity
-
     Fields: TypeAlias = dict[str, object]
 
 CHAT = "/v1/chat/completions"
@@ -33,17 +31,13 @@ _NAMING = Naming(("custom_id", "id"))
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """One request, ready to be sent.
+    """One request, ready to be posted.
 
     Attributes:
-        custom_id: The line's `custom_id` or `id` as the file had it, or its line number.
-        method: Always "POST".
         path: Begins with /v1/; see `join`.
         body: What is sent as JSON.
     """
 
-    custom_id: Identity
-    method: str
     path: str
     body: Fields
 
@@ -53,52 +47,39 @@ def read_requests(
 ) -> Iterator[Job | Refused]:
     """The jobs in a file of requests, each with a `BatchRequest` as its item; see `read`.
 
+    A line is a Batch line, a prompt or messages. Its `custom_id`, or else its `id`, names it.
+
+    Args:
+        path: The file; `-` is standard input.
+        model: The model of a request that names none. One that names its own keeps it.
+        stdin: What `-` reads, `sys.stdin.buffer` by default. It is not closed.
+
     Raises:
         OptionError: At once: the file cannot be read.
     """
-    found = read_named(path, _NAMING, unpack="kwargs", stdin=stdin)
+    found = read_named(path, _NAMING, whole=True, stdin=stdin)
     return (one if isinstance(one, Refused) else _prepared(one, model) for one in found)
 
 
 def _prepared(job: Job, model: str | None) -> Job | Refused:
     try:
-        return Job(job.id, _request(job.item, job.line, model), job.line)
+        return Job(job.id, _request(cast("Fields", job.item), model), job.line)
     except InputError as error:
         return Refused(job.line, str(error), job.id)
 
 
-def parse(obj: object, *, line: int, model: str | None = None) -> BatchRequest:
-    """The request that one line's object stands for: a Batch line, a prompt or messages.
-
-    Args:
-        obj: The line's object; it is not changed.
-        line: Its line number, which names it if nothing else does.
-        model: The model of a request that names none. One that names its own keeps it.
-
-    Raises:
-        InputError: No request can be made of it; the text names the line.
-    """
-    try:
-        return _request(obj, line, model)
-    except InputError as error:
-        raise InputError(f"line {line}: {error}") from None
-
-
-def _request(obj: object, line: int, model: str | None) -> BatchRequest:
-    if not isinstance(obj, dict):
-        raise InputError('is not a JSON object. Write {"id": …, "prompt": …}')
-    name = _NAMING.name(obj, line)
+def _request(obj: Fields, model: str | None) -> BatchRequest:
     shape = next((shape for field, shape in _SHAPES.items() if field in obj), None)
     if shape is None:
         raise InputError('has no "prompt", no "messages" and no "body". Give it one of them')
     path, body = shape(obj)
     if body.get("model") is None:
         if model is None:
-            raise InputError('names no model. Add "model" to it, or pass --model for all lines')
+            raise InputError('names no model. Add "model" to it, or give a model for all lines')
         body["model"] = model
     if body.get("stream"):
         raise InputError('asks for a stream, which a result line cannot hold. Remove "stream"')
-    return BatchRequest(name, "POST", path, body)
+    return BatchRequest(path, body)
 
 
 def _batch_line(obj: Fields) -> tuple[str, Fields]:
@@ -110,7 +91,7 @@ def _batch_line(obj: Fields) -> tuple[str, Fields]:
     if not (isinstance(url, str) and url.startswith("/v1/")):  # a host would be sent the key
         raise InputError(
             f"has the url {reprlib.repr(url)}, which does not begin with /v1/. "
-            f"Write a path such as {CHAT}; the host is an option"
+            f"Write a path alone, such as {CHAT}"
         )
     if not isinstance(body, dict):
         raise InputError('has a "body" that is not an object. Write {"model": …, "messages": […]}')

@@ -66,7 +66,7 @@ def lines(stream: BinaryIO, limit: int) -> Iterator[Line]:
     """
     for number, data in enumerate(iter(lambda: stream.readline(limit + 1), b""), 1):
         if len(data) > limit and not data.endswith(b"\n"):
-            fault = f"is longer than {limit:,} bytes. Split it, or raise the limit"
+            fault = f"is longer than {limit:,} bytes. Split it"
             yield Line(number, b'"' * (_quotes_of_the_rest(stream, data) % 2), fault)
         else:
             yield Line(number, data.removeprefix(BOM_UTF8) if number == 1 else data)

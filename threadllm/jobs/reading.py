@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 import weakref
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from threadllm.exceptions import InputError, OptionError
 from threadllm.jobs.formats import csv_rows, json_lines, text_lines
@@ -37,13 +38,8 @@ _FORMATS: dict[str, Format] = {
     ".csv": csv_rows,
 }
 
-# Only what has names can be unpacked by name, only what has an order by order.
-_UNPACKS: dict[str, tuple[Unpack | None, ...]] = {
-    ".jsonl": (None, "kwargs", "args"),
-    ".ndjson": (None, "kwargs", "args"),
-    ".txt": (None,),
-    ".csv": (None, "kwargs"),
-}
+_WITH_ARRAYS = (".jsonl", ".ndjson")
+_WITHOUT_FIELDS = ".txt"
 
 
 def read(
@@ -75,35 +71,54 @@ def read(
         OSError: On the way: the system could not read on.
     """
     naming = Naming() if key is None else Naming((key,), required=True)
+    if unpack is not None and unpack not in get_args(Unpack):
+        raise OptionError(f"unpack={unpack!r}: choose 'args' or 'kwargs', or leave it out")
     if max_line_bytes < 1:
         raise OptionError(f"max_line_bytes is {max_line_bytes}: give 1 or more")
-    return read_named(path, naming, unpack=unpack, stdin=stdin, max_line_bytes=max_line_bytes)
+    return read_named(
+        path,
+        naming,
+        whole=unpack == "kwargs",
+        arrays=unpack == "args",
+        stdin=stdin,
+        max_line_bytes=max_line_bytes,
+    )
 
 
 def read_named(
     path: str | Path,
     naming: Naming,
     *,
-    unpack: Unpack | None,
+    whole: bool,
+    arrays: bool = False,
     stdin: BinaryIO | None,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> Iterator[Job | Refused]:
     """As `read`, the items being named as `naming` says.
 
+    Args:
+        path: The file; `-` is standard input.
+        naming: What names an item.
+        whole: Whether every object is handed over with all its fields.
+        arrays: Whether a line may be a JSON array too.
+        stdin: What `-` reads.
+        max_line_bytes: The longest line that is read.
+
     Raises:
         OptionError: At once: the file cannot be read, or not in this way.
     """
-    entries = _format(path, naming, unpack)
+    entries = _format(path, naming, whole=whole, arrays=arrays)
+    make = partial(_named, naming=naming, whole=whole, arrays=arrays)
     if str(path) == "-":
         standard = sys.stdin.buffer if stdin is None else stdin
-        return _jobs(nullcontext(standard), entries, naming, unpack, max_line_bytes)
+        return _jobs(nullcontext(standard), entries, make, max_line_bytes)
     file = _open(path)
-    jobs = _jobs(file, entries, naming, unpack, max_line_bytes)
+    jobs = _jobs(file, entries, make, max_line_bytes)
     weakref.finalize(jobs, file.close)  # a generator that was never begun closes nothing
     return jobs
 
 
-def _format(path: str | Path, naming: Naming, unpack: Unpack | None) -> Format:
+def _format(path: str | Path, naming: Naming, *, whole: bool, arrays: bool) -> Format:
     suffix = ".jsonl" if str(path) == "-" else Path(path).suffix.lower()
     if suffix not in _FORMATS:
         known = ", ".join(_FORMATS)
@@ -111,12 +126,13 @@ def _format(path: str | Path, naming: Naming, unpack: Unpack | None) -> Format:
             f"cannot read {path}: the suffix {suffix!r} is not one of {known}. "
             "Rename the file, or pipe JSON lines into -"
         )
-    if suffix == ".txt" and naming.required:
-        raise OptionError(f"cannot take a key from {path}: a .txt file has no fields. Use .jsonl")
-    if unpack not in _UNPACKS[suffix]:
+    if suffix == _WITHOUT_FIELDS and (naming.required or whole):
+        wanted = "a key" if naming.required else "fields"
         raise OptionError(
-            f"cannot unpack {path} as {unpack}: a {suffix} file holds none. Use .jsonl"
+            f"cannot take {wanted} from {path}: a {suffix} file has no fields. Use .jsonl"
         )
+    if arrays and suffix not in _WITH_ARRAYS:
+        raise OptionError(f"cannot take arrays from {path}: a {suffix} file holds none. Use .jsonl")
     return _FORMATS[suffix]
 
 
@@ -131,33 +147,33 @@ def _open(path: str | Path) -> BinaryIO:
 def _jobs(
     source: AbstractContextManager[BinaryIO],
     entries: Format,
-    naming: Naming,
-    unpack: Unpack | None,
+    make: Callable[[Entry], Job],
     max_line_bytes: int,
 ) -> Iterator[Job | Refused]:
     register = Register()
     with source as stream:
         for entry in entries(lines(stream, max_line_bytes)):
-            yield entry if isinstance(entry, Refused) else _job(entry, naming, unpack, register)
+            yield entry if isinstance(entry, Refused) else _job(entry, make, register)
 
 
-def _job(entry: Entry, naming: Naming, unpack: Unpack | None, register: Register) -> Job | Refused:
+def _job(entry: Entry, make: Callable[[Entry], Job], register: Register) -> Job | Refused:
     try:
-        return register.admit(_named(entry, naming, unpack))
+        return register.admit(make(entry))
     except InputError as error:
         return Refused(entry.line, str(error))
 
 
-def _named(entry: Entry, naming: Naming, unpack: Unpack | None) -> Job:
+def _named(entry: Entry, naming: Naming, *, whole: bool, arrays: bool) -> Job:
     content = entry.content
     if isinstance(content, dict):
         name = naming.name(content, entry.line)
-        return Job(name, content if unpack == "kwargs" else _item(content, naming), entry.line)
+        return Job(name, content if whole else _item(content, naming), entry.line)
     if isinstance(content, str):
         return Job(entry.line, content, entry.line)
-    if unpack == "args":
+    if arrays:
         return Job(entry.line, tuple(content), entry.line)
-    raise InputError('is a JSON array. Write {"id": …, "prompt": …}, or unpack it as args')
+    hint = "" if whole else ", or unpack it as args"
+    raise InputError(f'is a JSON array, not an object. Write {{"id": …, "prompt": …}}{hint}')
 
 
 def _item(content: dict[str, object], naming: Naming) -> object:

@@ -111,7 +111,7 @@ def _open(path: str | Path, *, overwrite: bool) -> BinaryIO:
         if not overwrite:
             stream.close()
             raise OptionError(
-                f"{path} holds results already. Name another file, or pass --overwrite"
+                f"{path} holds results already. Name another file, or have it overwritten"
             )
         stream.truncate(0)
     return stream
