@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import values
 from threadllm.dispatcher import Dispatcher
+from threadllm.jobs import Writer
 from threadllm.simulator import Latency, Simulator
 
 THOUSAND = "".join(f"{n}\n" for n in range(1000))
@@ -192,3 +193,16 @@ def test_a_signal_while_an_item_is_on_its_way_is_no_error(cli, llm, prompts, mon
 
     assert done.status == 130
     assert done.err.splitlines()[-1] == "stopped: SIGINT. What is written is kept"
+
+
+@pytest.mark.parametrize("kind", [RecursionError, NotImplementedError, RuntimeError])
+def test_a_fault_of_our_own_is_not_told_as_an_end_of_the_run(cli, llm, prompts, monkeypatch, kind):
+    """What is wrong in the program itself comes with its traceback."""
+
+    def write(*_):
+        raise kind("of our own")
+
+    monkeypatch.setattr(Writer, "write", write)
+
+    with pytest.raises(kind, match=r"^of our own$"):
+        cli("call", f"{llm}:echo", prompts, "-o", "out.jsonl", "--no-progress")

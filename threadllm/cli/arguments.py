@@ -7,8 +7,7 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from threadllm.dispatcher.options import checked_workers
-from threadllm.exceptions import OptionError
+from threadllm.dispatcher import MOST_WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,13 +51,7 @@ NUMBER = Number(float, lambda n: n >= 0, "a number, 0 or more")
 POSITIVE = Number(float, lambda n: n > 0, "a number above 0")
 SHARE = Number(float, lambda n: 0 <= n <= 1, "a share from 0 to 1")
 PORT = Number(int, lambda n: 0 <= n < 2**16, "a port from 1 to 65535, or 0 for any that is free")
+WORKERS = Number(
+    int, lambda n: 1 <= n <= MOST_WORKERS, f"a whole number from 1 to {MOST_WORKERS:,}"
+)
 SEED = Number(int, lambda _: True, "a whole number")
-
-
-def workers(text: str) -> int:
-    """A number of threads that a dispatcher takes; if it does not, with its reason."""
-    number = COUNT(text)
-    try:
-        return checked_workers(number)
-    except OptionError as error:
-        raise ArgumentTypeError(str(error).partition("=")[2]) from None

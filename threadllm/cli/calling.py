@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
         "--simulate",
         nargs="*",
         metavar="KEY=VALUE",
-        help="against a simulated provider; to be put last. The keys are the options of "
+        help="against a simulated provider; write it after INPUT. The keys are the options of "
         "threadllm simulate",
     )
     command.set_defaults(run=call)
@@ -60,7 +60,7 @@ def call(options: Namespace) -> int:
 
 
 def _on_jobs(function: Callable[..., Any], options: Namespace) -> Callable[[Job], Any]:
-    """The function, taking a job. Of named fields it is spared a key that it does not know."""
+    """The function, taking a job. With kwargs the key field is left out if it does not take it."""
     key = options.key or "id"
     spare_key = options.unpack == "kwargs" and not accepts(function, key)
 

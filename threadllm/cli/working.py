@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from threadllm.cli.arguments import POSITIVE, WHOLE, workers
+from threadllm.cli.arguments import POSITIVE, WHOLE, WORKERS
 from threadllm.cli.interrupts import Interrupts
 from threadllm.cli.summary import Report
 from threadllm.clock import SYSTEM
-from threadllm.dispatcher import Dispatcher
+from threadllm.dispatcher import DEFAULT_TIMEOUT, DEFAULT_WORKERS, Dispatcher
 from threadllm.exceptions import CallCancelled, OptionError
 from threadllm.jobs import Writer, counted
 from threadllm.retry import Retry
@@ -28,23 +28,26 @@ if TYPE_CHECKING:
     from threadllm.outcome import Outcome
 
 _SOME_FAILED = 1
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS, _SILENT_SECONDS = DEFAULT_TIMEOUT
 _NEVER_BEGUN = (CancelledError, CallCancelled)
 _STDIN, _STDOUT = 0, 1
+# What Python says, by its text alone, where the system has no thread left, and where a signal has
+# shut the pool before an item reached it. Any other RuntimeError is a fault of ours.
+_CUT_OFF = {"can't start new thread", "cannot schedule new futures after shutdown"}
 
 
 def add_options(command: ArgumentParser) -> None:
     """Add the options of a command that works on a file of items."""
     add = command.add_argument
-    add("-o", "--output", required=True, help="a JSON line an item, as it finishes; - for stdout")
+    add("-o", "--output", required=True, help="one JSON line per item; - for stdout")
     add("--overwrite", action="store_true", help="throw away what OUTPUT holds already")
     add(
         "-c",
         "--concurrency",
-        type=workers,
-        default=32,
+        type=WORKERS,
+        default=DEFAULT_WORKERS,
         metavar="N",
-        help="calls at a time (%(default)s)",
+        help="calls, and requests in flight, at a time (%(default)s)",
     )
     add(
         "--retries",
@@ -56,7 +59,7 @@ def add_options(command: ArgumentParser) -> None:
     add(
         "--timeout",
         type=POSITIVE,
-        default=600.0,
+        default=_SILENT_SECONDS,
         metavar="SECONDS",
         help="how long a server may be silent, if a request sets no timeout (%(default)s)",
     )
@@ -121,7 +124,9 @@ def work(
     except OSError as error:  # the input cannot be read on, or the output not be written
         place = "stdout" if error.filename == "-" else error.filename or options.input
         report.stopped(f"{place}: {error.strerror}")
-    except RuntimeError as error:  # no thread can be started, or a signal shut the pool meanwhile
+    except RuntimeError as error:
+        if str(error) not in _CUT_OFF:
+            raise
         report.stopped(interrupts.name or str(error))
     if interrupts.name is not None:
         report.stopped(interrupts.name)

@@ -30,7 +30,8 @@ class Totals:
         throttled: 429s met.
         input_tokens: Tokens in, as providers counted them.
         output_tokens: Tokens out, as providers counted them.
-        busy: Seconds that calls ran, added up: what they would have taken one after another.
+        busy: Seconds that calls ran, added up: the most that they would have taken one after
+            another.
     """
 
     ok: int = 0
