@@ -40,6 +40,25 @@ def test_it_can_be_started_again():
     assert sim.counts().requests == 2
 
 
+def test_what_is_asked_while_it_stops_is_answered():
+    """Counts can be asked for by any thread at any moment, that of its end included."""
+    sim = Simulator()
+    asked, ended = threading.Event(), threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            sim.counts()
+            asked.set()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    with sim:
+        thread.start()
+        assert asked.wait(60)
+    ended.set()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
 def test_it_runs_once_at_a_time():
     """A simulator that runs cannot be started once more."""
     with Simulator() as sim, pytest.raises(RuntimeError, match="running already"):

@@ -61,7 +61,7 @@ def add_options(command: ArgumentParser) -> None:
         type=POSITIVE,
         default=_SILENT_SECONDS,
         metavar="SECONDS",
-        help="how long a server may be silent, if a request sets no timeout (%(default)s)",
+        help="how long a server may be silent, if a request sets no timeout (%(default)g)",
     )
     add("--ordered", action="store_true", help="results in the order of the input")
     add("--no-progress", action="store_true", help="no bar, and no lines off a terminal")
