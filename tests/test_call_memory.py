@@ -43,10 +43,10 @@ def test_a_record_and_the_totals_say_what_passed(clock, terms, call):
     exchange.finish()
     opened(call).finish()
 
-    assert call.records == [
+    assert call.records == (
         RequestRecord("GET", URL, 200, 3, 0, 9),
         RequestRecord("GET", URL, None, 0, 0, 0),
-    ]
+    )
     assert call.usage == Usage(4, 5)
     totals = terms.tally.totals()
     assert (totals.requests, totals.input_tokens, totals.output_tokens) == (2, 4, 5)

@@ -40,6 +40,14 @@ def first_waits(policy, number=10):
         ({"wait_initial": -0.5}, "wait_initial=-0.5: give a number of seconds, 0 or more"),
         ({"wait_max": float("inf")}, "wait_max=inf: give a number of seconds, 0 or more"),
         (
+            {"statuses": ("500",)},
+            "statuses: '500' is no HTTP status from 400 to 599",
+        ),
+        (
+            {"exceptions": (KeyboardInterrupt,)},
+            "exceptions: <class 'KeyboardInterrupt'> is no class of exceptions",
+        ),
+        (
             {"retry_after_max": float("nan")},
             "retry_after_max=nan: give a number of seconds, 0 or more",
         ),
@@ -280,9 +288,12 @@ SERIES = {
 @pytest.mark.parametrize(("options", "tries", "waits"), SERIES.values(), ids=SERIES)
 def test_the_next_wait_follows_from_the_tries(options, tries, waits):
     """Retries are charged until the attempts are used up, paces until the patience is."""
-    attempts = Attempts(dataclasses.replace(EXACT, **options))
+    policy = dataclasses.replace(EXACT, **options)
+    attempts = Attempts(policy)
 
-    assert [attempts.next_wait(*one) for one in tries] == waits
+    assert [
+        attempts.next_wait(verdict, policy.heeded(asked), now) for verdict, asked, now in tries
+    ] == waits
     assert attempts.repeats == sum(wait is not None for wait in waits)
     assert attempts.retries == sum(
         wait is not None and one[0] is RETRY for one, wait in zip(tries, waits, strict=True)
@@ -305,8 +316,11 @@ def test_attempts_share_nothing():
 )
 def test_no_429_is_answered_at_once(tries, most, jitter):
     """Whatever is asked for, everyone waits some time after a 429, and never longer than capped."""
-    attempts = Attempts(Retry(jitter=jitter, retry_after_max=most))
-    waits = [(verdict, attempts.next_wait(verdict, asked, 0)) for verdict, asked in tries]
+    policy = Retry(jitter=jitter, retry_after_max=most)
+    attempts = Attempts(policy)
+    waits = [
+        (verdict, attempts.next_wait(verdict, policy.heeded(asked), 0)) for verdict, asked in tries
+    ]
 
     assert all(wait is None or wait > 0 for verdict, wait in waits if verdict is PACE)
     assert all(wait is None or 0 <= wait <= max(most, 31) for _, wait in waits)

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from threadllm.dispatcher import Concurrent, Dispatcher, concurrent, map
-from threadllm.exceptions import CallCancelled, InputError, OptionError, ThreadLLMError
+from threadllm.exceptions import CallCancelled, OptionError, ThreadLLMError
 from threadllm.outcome import Outcome, RequestRecord, Usage
+from threadllm.progress import Totals
 from threadllm.quota import Quota
 from threadllm.retry import Retry
 
@@ -17,13 +18,13 @@ __all__ = [
     "CallCancelled",
     "Concurrent",
     "Dispatcher",
-    "InputError",
     "OptionError",
     "Outcome",
     "Quota",
     "RequestRecord",
     "Retry",
     "ThreadLLMError",
+    "Totals",
     "Usage",
     "concurrent",
     "map",

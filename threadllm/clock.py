@@ -58,7 +58,7 @@ class Sleeper:
     def __init__(self, clock: Clock = SYSTEM) -> None:
         self.clock = clock
         self._woken = threading.Condition()
-        self._awake = False  # guarded by _woken
+        self._awake = False  # guarded by _woken; read without it
 
     @property
     def awake(self) -> bool:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 from threadllm.exceptions import OptionError
-from threadllm.providers import Reply, Verdict, is_transient, reply_of, verdict_on
+from threadllm.providers import ERRORS, Reply, Verdict, is_transient, reply_of, verdict_on
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -33,7 +33,7 @@ class Retry:
             "random" adds up to a second, "none" waits exactly.
         statuses: HTTP statuses that are tried again.
         exceptions: Further errors, of the user's own, that are tried again; broken connections
-            and timeouts always are. A 429 stays a matter of pace under any name.
+            and timeouts always are. A 429 uses up no attempt although its error is listed here.
         respect_retry_after: Whether the wait that a provider asks for is kept.
         retry_after_max: Seconds; a provider that asks for more is taken to have asked for this.
             With 0 it is taken to have asked for nothing.
@@ -49,7 +49,7 @@ class Retry:
     wait_base: float = 2.0
     jitter: Jitter = "full"
     statuses: Collection[int] = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-    exceptions: tuple[type[BaseException], ...] = ()
+    exceptions: tuple[type[Exception], ...] = ()
     respect_retry_after: bool = True
     retry_after_max: float = 300.0
     give_up_after: float = 3600.0
@@ -63,6 +63,12 @@ class Retry:
                 raise OptionError(f"{name}={seconds}: give a number of seconds, 0 or more")
         if not (math.isfinite(self.wait_base) and self.wait_base >= 1):
             raise OptionError(f"wait_base={self.wait_base}: give a factor of 1 or more")
+        for status in self.statuses:
+            if status not in ERRORS:
+                raise OptionError(f"statuses: {status!r} is no HTTP status from 400 to 599")
+        for error in self.exceptions:
+            if Exception not in getattr(error, "__mro__", ()):
+                raise OptionError(f"exceptions: {error!r} is no class of exceptions")
         if self.jitter not in get_args(Jitter):
             raise OptionError(
                 f"jitter={self.jitter!r}: choose one of {', '.join(get_args(Jitter))}"
@@ -79,6 +85,12 @@ class Retry:
         steps.send(None)  # primes it; what this gives differs between versions
         shake = {"full": backoff.full_jitter, "random": backoff.random_jitter}.get(self.jitter)
         return map(shake, steps) if shake else steps
+
+    def heeded(self, asked: float | None) -> float | None:
+        """The seconds that are waited where a provider asks for some; None if it is not heeded."""
+        if not asked or not self.respect_retry_after:
+            return None
+        return min(asked, self.retry_after_max) or None
 
     def verdict_on_error(self, error: BaseException) -> tuple[Verdict, Reply | None]:
         """The verdict on an error by its shape, and the answer it carries, if any."""
@@ -120,14 +132,11 @@ class Attempts:
 
         Args:
             verdict: What the last try asks for.
-            asked: Seconds that the provider asks to wait, if it says; 0 says nothing.
+            asked: Seconds that the provider asks to wait, as far as `Retry.heeded`.
             now: Monotonic seconds.
         """
-        if asked is not None:
-            respected = self._policy.respect_retry_after
-            asked = min(asked, self._policy.retry_after_max) if respected else 0.0
         if verdict is Verdict.PACE:
-            wait = asked or next(self._pauses)
+            wait = next(self._pauses) if asked is None else asked
             self._patience_ends = min(self._patience_ends, now + self._policy.give_up_after)
             if now + wait > self._patience_ends:
                 return None

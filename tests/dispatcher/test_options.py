@@ -6,24 +6,30 @@ import pytest
 
 import threadllm
 from threadllm import Dispatcher, OptionError, Quota
+from threadllm.dispatcher.options import Options
 
 NAN = math.nan
 WASTE = (
     "max_workers=1000000: more than 10000 threads of one process gain nothing, as they share one "
     "interpreter lock, and cost some 50 kB of memory each"
 )
+SECONDS = ": give seconds, more than 0, or two such"
 REFUSED = [
-    ({"max_workers": 0}, "max_workers=0: at least one thread is needed"),
-    ({"max_workers": -1}, "max_workers=-1: at least one thread is needed"),
+    ({"max_workers": 0}, "max_workers=0: give a whole number of threads, 1 or more"),
+    ({"max_workers": -1}, "max_workers=-1: give a whole number of threads, 1 or more"),
+    ({"max_workers": "8"}, "max_workers='8': give a whole number of threads, 1 or more"),
+    ({"retry": 3}, "retry=3: give a policy, such as Retry(attempts=3)"),
     (
         {"max_workers": 1_000_000},
         WASTE,
     ),
-    ({"request_timeout": 0}, "request_timeout=0: give seconds, more than 0"),
-    ({"request_timeout": -1.5}, "request_timeout=-1.5: give seconds, more than 0"),
-    ({"request_timeout": NAN}, "request_timeout=nan: give seconds, more than 0"),
-    ({"request_timeout": (10, math.inf)}, "request_timeout=(10, inf): give seconds, more than 0"),
-    ({"request_timeout": (0, 10)}, "request_timeout=(0, 10): give seconds, more than 0"),
+    ({"request_timeout": None}, f"request_timeout=None{SECONDS}"),
+    ({"request_timeout": (1, 2, 3)}, f"request_timeout=(1, 2, 3){SECONDS}"),
+    ({"request_timeout": 0}, f"request_timeout=0{SECONDS}"),
+    ({"request_timeout": -1.5}, f"request_timeout=-1.5{SECONDS}"),
+    ({"request_timeout": NAN}, f"request_timeout=nan{SECONDS}"),
+    ({"request_timeout": (10, math.inf)}, f"request_timeout=(10, inf){SECONDS}"),
+    ({"request_timeout": (0, 10)}, f"request_timeout=(0, 10){SECONDS}"),
     ({"concurrency": 0}, "concurrency=0: at least one request must be in flight"),
     (
         {"concurrency": 1, "quota": Quota(1)},
@@ -83,3 +89,11 @@ def test_a_timeout_is_one_figure_or_two(timeout, kept):
     """To connect, and to wait for bytes."""
     with Dispatcher(1, request_timeout=timeout) as pool:
         assert pool._terms.timeout == kept
+
+
+def test_options_are_those_of_the_dispatcher():
+    """What makes a dispatcher on the way takes the very arguments that it takes."""
+    own = {k: v for k, v in Dispatcher.__init__.__annotations__.items() if k != "return"}
+
+    assert Options.__annotations__.keys() == own.keys()
+    assert {k: v.__forward_arg__ for k, v in Options.__annotations__.items()} == own

@@ -39,6 +39,11 @@ def test_a_decorated_function_is_what_it_was():
     assert pickle.loads(pickle.dumps(shout)) is shout
 
 
+def test_a_decorator_needs_no_settings():
+    """Written without parentheses it has the default ones."""
+    assert concurrent(str.upper).map("ab") == ["A", "B"]
+
+
 def test_a_plain_call_runs_here():
     """No thread is taken, and an error is the function's own."""
 

@@ -1,8 +1,8 @@
 """The call in progress: what ties a request to its item, and lends it a slot.
 
 The dispatcher begins and ends a call, the transport opens an exchange in it for each request;
-they find it through the context variable `current`. The rooms here know neither threads nor HTTP
-libraries.
+they find it through the context variable `current`. The rooms here start no thread and know no
+HTTP library.
 """
 
 from threadllm.call.call import Call, current

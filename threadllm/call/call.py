@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -29,14 +30,15 @@ class Call(Ledger):
 
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
-        self._slot_in_hand = False  # guarded by _lock, as all that follows
+        self._turn = threading.Lock()  # guards what follows, once `begin` has handed the call on
+        self._slot_in_hand = False
         self._waited = 0.0
         self._began = self._ended = 0.0
 
     # For the dispatcher.
 
     def begin(self) -> None:
-        """Wait for the open gate of those that name no origin, and for a slot.
+        """Wait until the gate of calls that name no origin is open, then for a slot.
 
         Raises:
             CallCancelled: The dispatcher was told to stop meanwhile.
@@ -49,10 +51,8 @@ class Call(Ledger):
 
     def end(self) -> None:
         """Give back all that the call still holds, and count what it took."""
-        with self._lock:
-            left = list(self._open)
-            self._ended = self.terms.now()
-        for exchange in left:
+        self._ended = self.terms.now()
+        for exchange in self.in_flight:
             exchange.finish()
         self._return_slot_in_hand()
         self.terms.tally.count("busy", self.elapsed)
@@ -65,6 +65,7 @@ class Call(Ledger):
     @property
     def elapsed(self) -> float:
         """Seconds that it ran, its waits for slots, gates and retries not counted."""
+        # Waits of several threads of one call add up, perhaps to more than the call lasted.
         return max(0.0, self._ended - self._began - self._waited)
 
     # For the transport.
@@ -77,10 +78,7 @@ class Call(Ledger):
         """
         with self._waiting():
             holds_slot = self._admitted(self.terms.quota.gate(origin))
-        exchange = Exchange(self, method, url, retry, holds_slot=holds_slot)
-        with self._lock:
-            self._open.add(exchange)
-        return exchange
+        return self.add_exchange(Exchange(self, method, url, retry, holds_slot=holds_slot))
 
     def park(self, moment: Callable[[], float]) -> None:
         """Wait without a slot until the monotonic time `moment()`, asked again on waking.
@@ -99,7 +97,7 @@ class Call(Ledger):
         try:
             yield
         finally:
-            with self._lock:
+            with self._turn:
                 self._waited += self.terms.now() - since
 
     def _admitted(self, gate: Gate) -> bool:
@@ -113,9 +111,9 @@ class Call(Ledger):
                 self.terms.quota.slots.release()
 
     def _take_slot(self) -> bool:
-        with self._lock:
+        with self._turn:
             in_hand, self._slot_in_hand = self._slot_in_hand, False
-            ride = any(exchange.needs_caller for exchange in self._open)
+        ride = any(exchange.needs_caller for exchange in self.in_flight)
         # A call that reads a stream holds a slot: to wait for another would be to wait for
         # itself. Its further requests ride along where no slot is free.
         taken = in_hand or self.terms.quota.slots.acquire(
@@ -126,7 +124,7 @@ class Call(Ledger):
         return taken
 
     def _return_slot_in_hand(self) -> None:
-        with self._lock:
+        with self._turn:
             in_hand, self._slot_in_hand = self._slot_in_hand, False
         if in_hand:
             self.terms.quota.slots.release()

@@ -79,7 +79,7 @@ class Ledger:
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
-        self._lock = threading.Lock()  # guards all that follows
+        self._lock = threading.Lock()  # guards all that follows; what is one value is read without
         self._open: set[Exchange] = set()
         self._records: list[RequestRecord] = []
         self._usage = Usage()
@@ -88,9 +88,10 @@ class Ledger:
         self._failures: dict[str, Failure] = {}  # by URL: the last request there failed for good
 
     @property
-    def records(self) -> list[RequestRecord]:
+    def records(self) -> tuple[RequestRecord, ...]:
         """Its exchanges, in the order in which they ended."""
-        return self._records
+        with self._lock:
+            return tuple(self._records)
 
     @property
     def usage(self) -> Usage:
@@ -108,9 +109,22 @@ class Ledger:
 
         Of several, one that the transport owns, else the last.
         """
-        failures = [*self._failures.values()]
+        with self._lock:
+            failures = [*self._failures.values()]
         owned = [failure for failure in failures if failure.owned]
         return next(reversed(owned or failures), None)
+
+    @property
+    def in_flight(self) -> list[Exchange]:
+        """Its exchanges that have not ended."""
+        with self._lock:
+            return [*self._open]
+
+    def add_exchange(self, exchange: Exchange) -> Exchange:
+        """Take in an exchange that begins."""
+        with self._lock:
+            self._open.add(exchange)
+        return exchange
 
     def finish_exchange(self, exchange: Exchange) -> None:
         """Take an exchange off those in flight: see `Exchange.finish`."""

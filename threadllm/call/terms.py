@@ -23,7 +23,7 @@ class Terms:
         sleeper: Parks calls; woken when the dispatcher is told to stop.
         tally: Counts.
         patched: Whether requests of the user's own sessions go through the transport.
-        trusted: Whether what a function returns counts although a request of its failed for good.
+        trusted: Whether what a function returns counts although a request failed for good.
     """
 
     quota: Quota

@@ -113,7 +113,7 @@ class Crew:
             asked = seconds_to_wait(reply, now=terms.sleeper.clock.time()) if reply else None
         except Exception:
             return None  # an error whose own attributes raise has said nothing
-        now = terms.now()
+        asked, now = terms.retry.heeded(asked), terms.now()
         wait = task.attempts.next_wait(verdict, asked, now)
         if verdict is Verdict.PACE:
             terms.tally.count("throttled")

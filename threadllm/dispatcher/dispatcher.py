@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from threadllm.call import Terms
 from threadllm.clock import SYSTEM, Sleeper
@@ -18,6 +18,7 @@ from threadllm.dispatcher.feed import Feed
 from threadllm.dispatcher.options import (
     DEFAULT_TIMEOUT,
     binder,
+    checked_retry,
     checked_timeout,
     checked_window,
     checked_workers,
@@ -29,7 +30,6 @@ from threadllm.dispatcher.workers import Workers
 from threadllm.exceptions import OptionError
 from threadllm.progress import Painter, Tally, Totals, display
 from threadllm.quota import Quota
-from threadllm.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sized
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from threadllm.clock import Clock
     from threadllm.dispatcher.options import Timeout, Unpack
     from threadllm.outcome import Outcome
+    from threadllm.retry import Retry
 
+P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -61,8 +63,8 @@ class Dispatcher(Executor):
             a bar as `tqdm.tqdm` does.
         patch_requests: Whether requests of the function's own sessions are given slots, retries
             and the thread's connections; if not, only `threadllm.session()` is.
-        trust_returns: Whether what the function returns counts although a request of its failed
-            for good: for functions that fall back to another host.
+        trust_returns: Whether what the function returns counts although one of its requests
+            failed for good: for functions that fall back to another host.
         clock: Where the time comes from; tests may bring their own.
 
     Raises:
@@ -92,7 +94,7 @@ class Dispatcher(Executor):
         self._tally = Tally()
         self._terms = Terms(
             quota=quota or Quota(workers if concurrency is None else concurrency),
-            retry=retry or Retry(),
+            retry=checked_retry(retry),
             timeout=checked_timeout(request_timeout),
             sleeper=Sleeper(clock),
             tally=self._tally,
@@ -109,7 +111,8 @@ class Dispatcher(Executor):
         finished = painter.close if painter else _nothing
         self._crew = Crew(self._terms)
         self._workers = Workers(self._pool, workers, self._crew, clock, finished)
-        self._unread: set[Results[Any]] = set()  # runs of map whose input is not all submitted
+        # Runs of map whose input is not all submitted. No lock: each step of a set is atomic.
+        self._unread: set[Results[Any]] = set()
         weakref.finalize(self, finished)
 
     @property
@@ -122,7 +125,7 @@ class Dispatcher(Executor):
         """What this dispatcher has come to so far."""
         return self._tally.totals()
 
-    def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Schedule `fn(*args, **kwargs)`, as `Executor.submit` does.
 
         Raises:
@@ -154,6 +157,7 @@ class Dispatcher(Executor):
             unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
 
         Raises:
+            OptionError: An option that cannot be meant.
             TimeoutError: From the iterator, when a value is late.
             BaseException: From the iterator, the error of the first item that failed.
         """
@@ -186,7 +190,8 @@ class Dispatcher(Executor):
         """What became of each item, lazily: as they finish, or in input order.
 
         An item that fails is an outcome like any other. What the input itself raises is raised
-        after the outcomes of all that it gave before.
+        after the outcomes of all that it gave before. Nothing is pulled before the first outcome
+        is asked for; closing the iterator cancels what has not begun.
 
         Args:
             fn: The function.
@@ -196,6 +201,10 @@ class Dispatcher(Executor):
             buffersize: How many items may be pulled and not yet handed back; twice `max_workers`
                 by default.
             unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
+
+        Raises:
+            OptionError: An option that cannot be meant.
+            RuntimeError: From the iterator, when it is read on after shutdown.
         """
         bind = binder(fn, unpack)
         window = checked_window(buffersize, self._max_workers)
@@ -226,7 +235,11 @@ class Dispatcher(Executor):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Shut down; after Ctrl-C and its like, without beginning what has not begun."""
+        """Shut down; after Ctrl-C and its like, without beginning what has not begun.
+
+        Unlike ThreadPoolExecutor's, an input of `map` that is not read is not begun after an
+        error either: whoever was to read it has left.
+        """
         if error is not None:
             self._unread.clear()
         self.shutdown(cancel_futures=not (error is None or isinstance(error, Exception)))

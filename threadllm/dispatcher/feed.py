@@ -47,7 +47,9 @@ class Feed(Generic[T, R]):
         self.window = window
         self._submit = submit
         self._key = key
-        self._lock = threading.RLock()  # guards all that follows, and the pulling itself
+        # Guards what follows, and the pulling: an input is no more made for two threads than a
+        # generator is. Reentrant, as an input may itself use the dispatcher. Read without it.
+        self._lock = threading.RLock()
         self._items = enumerate(items)
         self._ended = False
         self._error: BaseException | None = None

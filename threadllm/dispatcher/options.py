@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
 
 from threadllm.exceptions import OptionError
+from threadllm.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from threadllm.clock import Clock
     from threadllm.quota import Quota
-    from threadllm.retry import Retry
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,11 +43,15 @@ class Options(TypedDict, total=False):
 
 
 def checked_workers(max_workers: int | None) -> int:
-    """How many threads; a default where none is given."""
+    """How many threads; a default where none is given.
+
+    Raises:
+        OptionError: Too few or too many.
+    """
     if max_workers is None:
         return DEFAULT_WORKERS
-    if max_workers < 1:
-        raise OptionError(f"max_workers={max_workers}: at least one thread is needed")
+    if type(max_workers) is not int or max_workers < 1:
+        raise OptionError(f"max_workers={max_workers!r}: give a whole number of threads, 1 or more")
     if max_workers > MOST_WORKERS:
         raise OptionError(
             f"max_workers={max_workers}: more than {MOST_WORKERS} threads of one process gain "
@@ -57,16 +61,38 @@ def checked_workers(max_workers: int | None) -> int:
 
 
 def checked_timeout(timeout: Timeout) -> tuple[float, float]:
-    """Seconds to connect and seconds to wait for bytes."""
-    connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-    for seconds in (connect, read):
-        if not (math.isfinite(seconds) and seconds > 0):
-            raise OptionError(f"request_timeout={timeout}: give seconds, more than 0")
+    """Seconds to connect and seconds to wait for bytes.
+
+    Raises:
+        OptionError: They are not two such figures, or one for both.
+    """
+    try:
+        connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        sensible = all(math.isfinite(seconds) and seconds > 0 for seconds in (connect, read))
+    except (TypeError, ValueError):
+        sensible = False
+    if not sensible:
+        raise OptionError(f"request_timeout={timeout}: give seconds, more than 0, or two such")
     return connect, read
 
 
+def checked_retry(retry: Retry | None) -> Retry:
+    """The policy; the default one where none is given.
+
+    Raises:
+        OptionError: It is none.
+    """
+    if retry is not None and not isinstance(retry, Retry):
+        raise OptionError(f"retry={retry!r}: give a policy, such as Retry(attempts=3)")
+    return retry or Retry()
+
+
 def checked_window(buffersize: int | None, max_workers: int) -> int:
-    """How many items may be pulled ahead: twice the workers where nothing else is said."""
+    """How many items may be pulled ahead: twice the workers where nothing else is said.
+
+    Raises:
+        OptionError: Not one item.
+    """
     if buffersize is None:
         return 2 * max_workers
     if buffersize < 1:
@@ -78,6 +104,9 @@ def binder(fn: Callable[..., R], unpack: Unpack | None) -> Callable[[Any], Calla
     """How an item becomes a call of the function.
 
     An item that does not fit, such as a text with `unpack="kwargs"`, fails by itself, when called.
+
+    Raises:
+        OptionError: An unpacking that there is not.
     """
     if unpack is None:
         return lambda item: lambda: fn(item)

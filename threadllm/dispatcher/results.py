@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from concurrent.futures import TimeoutError as TimedOutError  # the builtin one from 3.11 on
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from concurrent.futures import Future
 
     from threadllm.clock import Clock
     from threadllm.dispatcher.feed import Fed, Feed
@@ -37,7 +40,7 @@ class Results(Generic[R]):
         """The values, in input order; `done` is told when no more will be read."""
         try:
             while self._tasks:
-                yield _result_or_abandoned(self._tasks.popleft(), self._remaining())
+                yield self._result_or_abandoned(self._tasks.popleft())
                 self._pull()
             self._feed.check()
         finally:
@@ -52,13 +55,26 @@ class Results(Generic[R]):
     def _take(self, fed: Fed[Any, R]) -> None:
         self._tasks.append(fed.task)
 
-    def _remaining(self) -> float | None:
-        return None if self._end is None else max(0.0, self._end - self._clock.monotonic())
+    def _result_or_abandoned(self, task: Task[R]) -> R:
+        try:
+            if self._end is not None:
+                self._await(task.future, self._end)
+            return task.future.result()
+        finally:
+            task.abandon()  # after a timeout; a task that has ended stays as it is
+            del task  # else its error would hold this frame, and the frame its error
 
+    def _await(self, future: Future[R], end: float) -> None:
+        ended = threading.Condition()
 
-def _result_or_abandoned(task: Task[R], timeout: float | None) -> R:
-    try:
-        return task.future.result(timeout)
-    finally:
-        task.abandon()  # after a timeout; a task that has ended stays as it is
-        del task  # else its error would hold this frame, and the frame its error
+        def tell(_: Future[R]) -> None:
+            with ended:
+                ended.notify_all()
+
+        future.add_done_callback(tell)
+        with ended:
+            while not future.done():
+                remaining = end - self._clock.monotonic()
+                if remaining <= 0:
+                    raise TimedOutError
+                self._clock.wait(ended, remaining)

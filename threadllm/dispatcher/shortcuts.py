@@ -1,9 +1,9 @@
-"""The one-liner and the decorator: a dispatcher for one run, made and shut down on the way."""
+"""The one-liner and the decorator: a dispatcher for each run; `submit` keeps one of its own."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from threadllm.dispatcher.dispatcher import Dispatcher
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
 T = TypeVar("T")
 
 
@@ -94,12 +93,23 @@ class _Runs(Generic[P, R]):
             yield from pool.outcomes(self._fn, items, **how)
 
 
+@overload
+def concurrent(fn: Callable[P, R], /) -> Concurrent[P, R]: ...
+
+
+@overload
 def concurrent(
-    **settings: Unpack[options.Options],
-) -> Callable[[Callable[P, R]], Concurrent[P, R]]:
+    fn: None = None, /, **settings: Unpack[options.Options]
+) -> Callable[[Callable[P, R]], Concurrent[P, R]]: ...
+
+
+def concurrent(
+    fn: Callable[P, R] | None = None, /, **settings: Unpack[options.Options]
+) -> Concurrent[P, R] | Callable[[Callable[P, R]], Concurrent[P, R]]:
     """Give a synchronous function `map`, `submit` and `outcomes`; called plainly it stays as it is.
 
     Args:
+        fn: The function, where the decorator is written without settings.
         settings: As for `Dispatcher`. All runs of the function share its slots.
 
     Raises:
@@ -115,4 +125,4 @@ def concurrent(
         vars(call).update(map=runs.map, submit=runs.submit, outcomes=runs.outcomes)
         return cast("Concurrent[P, R]", call)
 
-    return decorate
+    return decorate if fn is None else decorate(fn)

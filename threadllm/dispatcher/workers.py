@@ -48,7 +48,7 @@ class Workers:
         self._crew = crew
         self._clock = clock
         self._finished = finished  # told, perhaps more than once, when nothing more will come
-        self._process: int | None = None  # whose threads these are
+        self._process: int | None = None  # whose threads these are; each who writes writes the same
         self._work = threading.Condition()  # guards all that follows
         self._ready: deque[Task[Any]] = deque()
         self._later: list[tuple[float, int, Task[Any]]] = []  # a heap, by the time it is due

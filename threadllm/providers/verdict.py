@@ -1,4 +1,4 @@
-"""What to do with an answer. Never judged by its message: providers share sentences."""
+"""What to do with an answer. Never judged by its message: one sentence means several things."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What may be in flight, and when: one `Quota` for each account of a provider.
 
-The rooms here count and tell; they know no request and start no thread.
+The rooms here count, tell and lend slots; they know no request and start no thread.
 """
 
 from threadllm.quota.gate import Gate

@@ -11,7 +11,7 @@ from threadllm.quota.slots import Slots
 
 
 class Quota:
-    """What may be in flight, shared by as many dispatchers and threads as like.
+    """What may be in flight, shared by as many dispatchers and threads as you like.
 
     Args:
         concurrency: Slots: how many requests may be in flight at a time.

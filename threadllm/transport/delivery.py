@@ -135,7 +135,7 @@ class Delivery:
         terms = self._call.terms
         headers = {name.lower(): value for name, value in response.headers.items()}
         reply = Reply(response.status_code, headers, parse_body(content))
-        asked = seconds_to_wait(reply, now=terms.sleeper.clock.time())
+        asked = terms.retry.heeded(seconds_to_wait(reply, now=terms.sleeper.clock.time()))
         return _Try(sent, response, verdict_on(reply, terms.retry.statuses), asked)
 
     def _next_wait(self, last: _Try) -> float | None:
