@@ -39,6 +39,9 @@ def ask_or_none(prompt):
 def echo(item):
     return item
 
+def nothing(item):
+    print("nothing for", item)
+
 def shout(text, mark="!"):
     return text + mark
 """

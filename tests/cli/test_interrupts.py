@@ -11,7 +11,7 @@ from tests.cli.conftest import PATIENCE, SIGNALS, records, values
 from threadllm.cli.interrupts import Interrupts
 
 PULLED, SIGNALLED = threading.Event(), threading.Event()
-STOPPING = "stopping: calls in flight are finished; once more leaves at once"
+STOPPING = "stopping: waiting for the calls in flight; once more leaves at once"
 
 # "a" and "b" are called at once; whichever comes second sends the signal and waits for its effect.
 SIGNALLING = """

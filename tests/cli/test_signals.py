@@ -13,7 +13,7 @@ from threadllm.clock import SYSTEM
 from threadllm.simulator import Fault, Latency, Simulator
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-STOPPING = "stopping: calls in flight are finished; once more leaves at once\n"
+STOPPING = "stopping: waiting for the calls in flight; once more leaves at once\n"
 
 
 @pytest.fixture

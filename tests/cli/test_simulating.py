@@ -197,7 +197,7 @@ def test_it_serves_until_it_is_told_to_stop(cli, monkeypatch, number):
         """Standard output, upon whose flush the provider at the printed address is asked."""
 
         def flush(self):
-            url = self.getvalue().strip().partition("=")[2]
+            url = self.getvalue().split()[0].partition("=")[2]
             threading.Thread(target=ask, args=[url]).start()
 
     def ask(url):
@@ -209,6 +209,7 @@ def test_it_serves_until_it_is_told_to_stop(cli, monkeypatch, number):
     monkeypatch.setattr(sys, "stdout", printed)
 
     assert main(["simulate", "--latency", "0"]) == 0
-    assert re.fullmatch(r"OPENAI_BASE_URL=http://127\.0\.0\.1:\d+/v1\n", printed.getvalue())
+    told = r"OPENAI_BASE_URL=http://127\.0\.0\.1:\d+/v1\nOPENAI_API_KEY=sk-simulated\n"
+    assert re.fullmatch(told, printed.getvalue())
     assert answers == [200]
     assert [signal.getsignal(one) for one in SIGNALS] == before

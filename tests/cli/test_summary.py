@@ -1,7 +1,12 @@
 """What a run says on stderr, as a whole."""
 
+import io
 import re
+import sys
 
+import pytest
+
+from threadllm.cli import main
 from threadllm.cli.summary import Report
 from threadllm.progress import Totals
 from threadllm.simulator import Fault, Simulator
@@ -101,3 +106,34 @@ def test_the_sum_of_what_ran_side_by_side_is_told():
         "stopped: first. What is written is kept\n"
     )
     assert not report.all_ok
+
+
+def test_a_run_that_did_nothing_says_so(cli, llm, prompts, sim):
+    """A function that swallows an error before its first request is not simply ok."""
+    done = cli("call", f"{llm}:nothing", prompts, "-o", "out.jsonl", "--no-progress")
+
+    assert without_seconds(done.err) == (
+        "3 items: 3 ok, 0 failed -> out.jsonl\n"
+        "0 requests, 0 retries, 0 429s\n"
+        "0 tokens in, 0 tokens out\n"
+        "_ s; one after another up to _ s\n"
+        "no request was made and no value returned: is an error swallowed before?\n"
+    )
+
+
+class Terminal(io.TextIOWrapper):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "-"])
+def test_on_a_terminal_prints_stand_above_the_bar(llm, prompts, monkeypatch, output):
+    """What a function prints is written on lines of its own, and on stderr as the bar is."""
+    out, err = (Terminal(io.BytesIO(), write_through=True) for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+
+    assert main(["call", f"{llm}:nothing", str(prompts), "-o", output]) == 0
+    printed = err.buffer.getvalue().decode()
+    assert len(re.findall(r"(?:^|[\r\n]) *nothing for [^\r\n]+\n", printed)) == 3
+    assert b"nothing for" not in out.buffer.getvalue()

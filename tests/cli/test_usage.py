@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
+import threadllm
 from threadllm.cli import main
 from threadllm.cli.main import parser
 
@@ -126,7 +127,7 @@ def test_the_script_and_the_module_are_the_same_command(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(import_module("threadllm.__main__").__file__, run_name="__main__")
     assert ended.value.code == 0
-    assert capsys.readouterr().out.startswith("usage: threadllm [-h] COMMAND ...\n")
+    assert capsys.readouterr().out.startswith("usage: threadllm [-h] [--version] COMMAND ...\n")
 
 
 def test_the_module_can_be_run():
@@ -135,4 +136,9 @@ def test_the_module_can_be_run():
         [sys.executable, "-m", "threadllm", "--help"], capture_output=True, text=True, check=True
     )
 
-    assert done.stdout.startswith("usage: threadllm [-h] COMMAND ...\n")
+    assert done.stdout.startswith("usage: threadllm [-h] [--version] COMMAND ...\n")
+
+
+def test_the_version_is_told(cli):
+    """It is that of the package."""
+    assert cli("--version") == (0, f"threadllm {threadllm.__version__}\n", "")

@@ -10,6 +10,7 @@ from threadllm.cli.loading import accepts, load
 from threadllm.cli.simulating import simulated
 from threadllm.cli.working import add_options, work
 from threadllm.jobs import call_line, read
+from threadllm.progress import AboveBar
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -50,7 +51,10 @@ def call(options: Namespace) -> int:
     """Run the command; its exit status."""
     stdout = sys.stdout.buffer
     with ExitStack() as stack:
-        if options.output == "-":  # what the function prints is no result
+        if sys.stderr.isatty() and not options.no_progress:
+            if options.output == "-" or sys.stdout.isatty():  # prints would tear the bar apart
+                stack.enter_context(redirect_stdout(AboveBar()))
+        elif options.output == "-":  # what the function prints is no result
             stack.enter_context(redirect_stdout(sys.stderr))
         if options.simulate is not None:  # first, as a module may read the environment when loaded
             stack.enter_context(simulated(options.simulate))

@@ -120,4 +120,4 @@ class Interrupts:
             elif number in _SIGNALS:
                 stopped, self.signal = True, signal.Signals(number)
                 self._stop()
-                say("stopping: calls in flight are finished; once more leaves at once")
+                say("stopping: waiting for the calls in flight; once more leaves at once")

@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from threadllm import __version__
 from threadllm.cli import calling, running, simulating
 from threadllm.cli.interrupts import AS_SHELLS_SAY
 from threadllm.exceptions import OptionError
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
         "by an error, 2 usage, 130 after SIGINT and 143 after SIGTERM; simulate, which is ended "
         "by them, 0.",
     )
+    whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add_to(commands)

@@ -68,7 +68,7 @@ def simulate(options: Namespace) -> int:
     """Run the command; its exit status."""
 
     def ready(simulator: Simulator) -> None:
-        sys.stdout.write(f"OPENAI_BASE_URL={simulator.base_url}\n")
+        sys.stdout.write(f"OPENAI_BASE_URL={simulator.base_url}\nOPENAI_API_KEY={_KEY}\n")
         sys.stdout.flush()
 
     _simulator(vars(options)).run(ready)

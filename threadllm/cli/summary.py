@@ -22,6 +22,7 @@ class Report:
     def __init__(self, output: str) -> None:
         self._output = "stdout" if output == "-" else output
         self._ok = self._failed = self._refused = 0
+        self._empty = 0  # of those that are ok, how many have null as their value
         self._first_failures: list[str] = []
         self._stopped_by: str | None = None
 
@@ -39,10 +40,11 @@ class Report:
                 self._refused += 1
                 say(f"refused: {_on_one_line(str(entry))}")
 
-    def count(self, name: Identity, problem: str | None) -> None:
+    def count(self, name: Identity, problem: str | None, *, empty: bool = False) -> None:
         """Count an item that has its line in the output, with what went wrong, if anything did."""
         if problem is None:
             self._ok += 1
+            self._empty += empty
         else:
             self._failed += 1
             if len(self._first_failures) < _SHOWN:
@@ -67,6 +69,8 @@ class Report:
             f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} tokens out",
             f"{seconds:.1f} s; one after another up to {totals.busy:.1f} s",
         ]
+        if self._ok and self._empty == self._ok and not totals.requests:
+            lines.append("no request was made and no value returned: is an error swallowed before?")
         if self._first_failures:
             lines += ["failed:", *self._first_failures]
         if self._failed > _SHOWN:

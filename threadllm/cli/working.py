@@ -118,7 +118,7 @@ def work(
                         if not isinstance(outcome.error, _NEVER_BEGUN):
                             line, problem = line_of(outcome)
                             writer.write(line)
-                            report.count(outcome.item.id, problem)
+                            report.count(outcome.item.id, problem, empty=outcome.value is None)
                 finally:
                     stop()  # what has not begun by now would not be written
     except OSError as error:  # the input cannot be read on, or the output not be written

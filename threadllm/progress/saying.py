@@ -1,8 +1,10 @@
-"""A line on stderr that does not tear a bar apart."""
+"""Lines on stderr that do not tear a bar apart."""
 
 from __future__ import annotations
 
+import io
 import sys
+import threading
 
 
 def say(text: str) -> None:
@@ -10,3 +12,22 @@ def say(text: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(text, file=sys.stderr)
+
+
+class AboveBar(io.TextIOBase):
+    """A text stream for what others print while there is a bar: its lines are said, whole."""
+
+    def __init__(self) -> None:
+        self._begun = threading.local()  # each thread's line that has no end yet
+
+    def write(self, text: str) -> int:
+        """Say the lines that end in the text; keep the last one until it ends."""
+        *lines, rest = (getattr(self._begun, "line", "") + text).split("\n")
+        self._begun.line = rest
+        for line in lines:
+            say(line)
+        return len(text)
+
+    def writable(self) -> bool:
+        """It is there to be written to."""
+        return True
