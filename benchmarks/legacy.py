@@ -7,6 +7,7 @@ a function is called: OPENAI_BASE_URL, OPENAI_API_KEY, OPENAI_MODEL; for search 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import requests
 
@@ -26,7 +27,7 @@ def headers() -> dict[str, str]:
     return {"Authorization": "Bearer " + os.environ.get("OPENAI_API_KEY", "")}
 
 
-def payload(prompt: str, context: str | None = None) -> dict[str, object]:
+def payload(prompt: str, context: str | None = None) -> dict[str, Any]:
     """A chat of one question, after a system message if there is something to say first."""
     messages = [{"role": "user", "content": prompt}]
     if context is not None:

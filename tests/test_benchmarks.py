@@ -77,7 +77,7 @@ def test_the_legacy_functions_know_nothing_of_this_package():
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module)
 
-    assert imported == {"__future__", "os", "requests"}
+    assert imported == {"__future__", "os", "requests", "typing"}
 
 
 @pytest.mark.parametrize("name", PLAIN)

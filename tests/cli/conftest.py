@@ -39,6 +39,23 @@ def ask_or_none(prompt):
 def echo(item):
     return item
 
+class OddError(Exception):
+    @property
+    def response(self):
+        raise RuntimeError("no response yet")
+
+class OddDict(dict):
+    def items(self):
+        raise LookupError("no items")
+
+def oddly(item):
+    if item == "a":
+        raise OddError("odd")
+    if item == "b":
+        from concurrent.futures import CancelledError
+        raise CancelledError("by the function itself")
+    return OddDict(value=1)
+
 def nothing(item):
     print("nothing for", item)
 

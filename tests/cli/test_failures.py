@@ -140,3 +140,13 @@ def test_a_value_that_json_cannot_hold_fails_its_item(call, write):
         ),
         ok(3, "c"),
     ]
+
+
+def test_odd_errors_and_values_fail_their_items_alone(call, llm):
+    """Whatever their own classes raise when they are looked at; each has its line."""
+    assert call(f"{llm}:oddly", "--no-progress", "--ordered").status == 1
+    assert [line["error"]["type"] for line in records("out.jsonl")] == [
+        "llm.OddError",
+        "concurrent.futures._base.CancelledError",
+        "ValueError",
+    ]

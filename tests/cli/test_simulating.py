@@ -213,3 +213,13 @@ def test_it_serves_until_it_is_told_to_stop(cli, monkeypatch, number):
     assert re.fullmatch(told, printed.getvalue())
     assert answers == [200]
     assert [signal.getsignal(one) for one in SIGNALS] == before
+
+
+def test_no_proxy_stands_before_the_simulator(cli, llm, prompts, monkeypatch):
+    """Loopback is excepted from the proxies of the environment, for as long as the run lasts."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "llm.example")
+    options = ["--retries", "0", "--no-progress", "--simulate", "latency=0"]
+
+    assert cli("call", f"{llm}:ask", prompts, "-o", "out.jsonl", *options).status == 0
+    assert os.environ["NO_PROXY"] == "llm.example"

@@ -135,5 +135,5 @@ def test_on_a_terminal_prints_stand_above_the_bar(llm, prompts, monkeypatch, out
 
     assert main(["call", f"{llm}:nothing", str(prompts), "-o", output]) == 0
     printed = err.buffer.getvalue().decode()
-    assert len(re.findall(r"(?:^|[\r\n]) *nothing for [^\r\n]+\n", printed)) == 3
+    assert len(re.findall(r"(?<!\S)nothing for \w\n", printed)) == 3
     assert b"nothing for" not in out.buffer.getvalue()

@@ -218,3 +218,17 @@ def test_each_retry_has_one_owner(owned, tries, swallowed):
     ended = (error, None) if owned else (None, "value")
     assert (future.exception(), None if owned else future.result()) == ended
     assert len(seen) == tries
+
+
+class RudeError(Exception):
+    @property
+    def status_code(self):
+        raise SystemExit("asked for its status")
+
+
+def test_an_error_whose_properties_end_programs_ends_its_item_alone():
+    """It has said nothing about itself, and is not tried again."""
+    with Dispatcher(1) as pool:
+        [outcome] = pool.outcomes(Calls({0: [RudeError("rude")]}), [0])
+
+    assert (type(outcome.error), outcome.attempts) == (RudeError, 1)

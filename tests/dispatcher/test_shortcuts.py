@@ -96,3 +96,16 @@ def test_all_its_runs_share_its_slots():
         assert [single.result(PATIENCE) for single in singles] == [None] * 20
 
     assert inside.peak == 2
+
+
+def test_runs_within_runs_share_slots_without_waiting_for_each_other():
+    """A call that submits to its own quota and waits gives its unused slot to what it waits for."""
+    quota = threadllm.Quota(2)
+
+    def inner(n):
+        return n * n
+
+    def outer(n):
+        return sum(threadllm.map(inner, range(n), quota=quota))
+
+    assert threadllm.map(outer, [3, 4, 5], quota=quota) == [5, 14, 30]

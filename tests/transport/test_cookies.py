@@ -241,3 +241,52 @@ def test_a_session_without_cookies_says_so_while_calls_run():
         return session.had, hasattr(session, "cookies")
 
     assert call(work).value == (False, False)
+
+
+def test_no_credential_of_a_call_stays_in_the_threads_session(serve):
+    """What a call puts into `threadllm.session()` goes with the call."""
+    server = serve(reply(b"fine"))
+
+    def work(n):
+        session = threadllm.session()
+        assert threadllm.session() is session
+        seen = dict(session.headers).get("x-api-key"), session.auth
+        session.headers["x-api-key"], session.auth = f"sk-planted-{n}", ("user", "sk-planted")
+        return seen, session.get(server.url, timeout=5).text
+
+    outcomes = run(work, range(4), max_workers=1, patch_requests=False)
+
+    assert [outcome.value for outcome in outcomes] == [((None, None), "fine")] * 4
+
+
+def test_a_session_made_within_a_call_is_whole(serve):
+    """Its cookies are there for threads that know no call, and for whoever gets the session."""
+    giving = serve(reply(b"", **{"Set-Cookie": "sid=abc"}))
+    made = []
+
+    def work(_):
+        session = requests.Session()
+        made.append(session)
+        session.get(giving.url, timeout=5)
+        seen = []
+        helper = threading.Thread(target=lambda: seen.append(session.cookies.get("sid")))
+        helper.start()
+        helper.join()
+        return [*seen, session.cookies.get("sid")]
+
+    assert call(lambda: work(None)).value == ["abc", "abc"]
+    assert made[0].cookies.get("sid") == "abc"
+
+
+def test_a_session_made_within_a_call_lends_others_nothing(serve):
+    """What one call's server gave it does not reach the next call that finds the session."""
+    giving = serve(reply(b"", **{"Set-Cookie": "sid=abc"}))
+    made = []
+
+    def work(_):
+        if not made:
+            made.append(requests.Session())
+            made[0].get(giving.url, timeout=5)
+        return made[0].cookies.get("sid")
+
+    assert [one.value for one in run(work, range(3), max_workers=1)] == ["abc", None, None]

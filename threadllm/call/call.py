@@ -45,7 +45,7 @@ class Call(Ledger):
         """
         self._slot_in_hand = self._admitted(self.terms.quota.gate(""))
         if self.terms.stopped:
-            self._return_slot_in_hand()
+            self.return_slot_in_hand()
             raise CallCancelled(_STOPPED)
         self._began = self.terms.now()
 
@@ -54,7 +54,7 @@ class Call(Ledger):
         self._ended = self.terms.now()
         for exchange in self.in_flight:
             exchange.finish()
-        self._return_slot_in_hand()
+        self.return_slot_in_hand()
         self.terms.tally.count("busy", self.elapsed)
 
     @property
@@ -88,6 +88,15 @@ class Call(Ledger):
         """
         with self._waiting():
             self._park(moment)
+
+    # For both.
+
+    def return_slot_in_hand(self) -> None:
+        """Give back the slot that the call began with, if no request has used it yet."""
+        with self._turn:
+            in_hand, self._slot_in_hand = self._slot_in_hand, False
+        if in_hand:
+            self.terms.quota.slots.release()
 
     # Within.
 
@@ -123,16 +132,10 @@ class Call(Ledger):
             raise CallCancelled(_STOPPED)
         return taken
 
-    def _return_slot_in_hand(self) -> None:
-        with self._turn:
-            in_hand, self._slot_in_hand = self._slot_in_hand, False
-        if in_hand:
-            self.terms.quota.slots.release()
-
     def _park(self, moment: Callable[[], float]) -> None:
         if moment() <= self.terms.now():
             return
-        self._return_slot_in_hand()
+        self.return_slot_in_hand()
         with self.terms.tally.holding("parked"):
             reached = self.terms.sleeper.sleep_until(moment)
         if not reached:

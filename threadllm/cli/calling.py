@@ -49,7 +49,7 @@ def add_to(commands: Any) -> None:
 
 def call(options: Namespace) -> int:
     """Run the command; its exit status."""
-    stdout = sys.stdout.buffer
+    stdout = sys.stdout.buffer if options.output == "-" else None
     with ExitStack() as stack:
         if sys.stderr.isatty() and not options.no_progress:
             if options.output == "-" or sys.stdout.isatty():  # prints would tear the bar apart

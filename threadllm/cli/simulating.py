@@ -95,6 +95,7 @@ def simulated(pairs: Iterable[str]) -> Generator[None, None, None]:
             "ANTHROPIC_API_KEY": _KEY,
             "OLLAMA_HOST": simulator.url,
             "SEARCH_BASE_URL": simulator.url,
+            **{name: _with_loopback(os.environ.get(name)) for name in ("no_proxy", "NO_PROXY")},
         }
         before = {name: os.environ.get(name) for name in changed}
         os.environ.update(changed)
@@ -106,6 +107,11 @@ def simulated(pairs: Iterable[str]) -> Generator[None, None, None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+
+
+def _with_loopback(hosts: str | None) -> str:
+    """The hosts that no proxy is asked for, the simulator's among them."""
+    return f"{hosts},127.0.0.1" if hosts else "127.0.0.1"
 
 
 def _parsed(pairs: Iterable[str]) -> dict[str, float | None]:

@@ -115,7 +115,7 @@ def work(
             with interrupts.watched(), pool:
                 try:
                     for outcome in outcomes:
-                        if not isinstance(outcome.error, _NEVER_BEGUN):
+                        if interrupts.signal is None or not isinstance(outcome.error, _NEVER_BEGUN):
                             line, problem = line_of(outcome)
                             writer.write(line)
                             report.count(outcome.item.id, problem, empty=outcome.value is None)

@@ -111,7 +111,7 @@ class Crew:
         try:
             verdict, reply = terms.retry.verdict_on_error(error)
             asked = seconds_to_wait(reply, now=terms.sleeper.clock.time()) if reply else None
-        except Exception:
+        except BaseException:
             return None  # an error whose own attributes raise has said nothing
         asked, now = terms.retry.heeded(asked), terms.now()
         wait = task.attempts.next_wait(verdict, asked, now)

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from threadllm.call import Terms
+from threadllm.call import Terms, current
 from threadllm.clock import SYSTEM, Sleeper
 from threadllm.dispatcher.crew import Crew
 from threadllm.dispatcher.feed import Feed
@@ -146,7 +146,8 @@ class Dispatcher(Executor):
         """The values of `fn` for each item, in input order, as `Executor.map` gives them.
 
         It begins at once. No more than `buffersize` items, twice `max_workers` by default, are
-        pulled and not yet handed back; what is left unread is submitted by `shutdown`.
+        pulled and not yet handed back; what is left unread is submitted by `shutdown`, the end of
+        a `with` block included. Close the iterator of an input that has no end.
 
         Args:
             fn: The function.
@@ -257,6 +258,9 @@ class Dispatcher(Executor):
                 self._crew.drop(task)
 
     def _add(self, run: Callable[[], R]) -> Task[R]:
+        caller = current.get()
+        if caller is not None and caller.terms.quota is self._terms.quota:
+            caller.return_slot_in_hand()  # what it submits may need it, and it may wait for that
         task = Task(run, self._terms)
         self._workers.add(task)
         return task

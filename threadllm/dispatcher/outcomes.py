@@ -72,7 +72,11 @@ class InOrder:
 
 
 def read(feed: Feed[T, R], order: Order) -> Generator[Outcome[T, R], None, None]:
-    """Pull and hand back by turns, so that a slow input holds no finished outcome back."""
+    """Pull and hand back by turns: what is ready is handed back before the next item is pulled.
+
+    Inputs are pulled in the reader's own thread, the only one that may touch them. While one
+    blocks, nothing is handed back.
+    """
     in_hand: dict[int, Fed[T, R]] = {}
 
     def take(fed: Fed[T, R]) -> None:

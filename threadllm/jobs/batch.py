@@ -19,9 +19,9 @@ from threadllm.jobs.reading import read_named
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from typing import BinaryIO, TypeAlias
+    from typing import Any, BinaryIO, TypeAlias
 
-    Fields: TypeAlias = dict[str, object]
+    Fields: TypeAlias = dict[str, Any]
 
 CHAT = "/v1/chat/completions"
 """Where a line without a url goes."""

@@ -6,6 +6,7 @@ keys are taken out of error texts. The room must not know where the line goes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from threadllm.jobs.writing import dumps
@@ -79,7 +80,7 @@ def unwritable(value: object, source: str) -> TypeError | ValueError | None:
     kind = type_name(value)
     try:
         dumps(value)
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         family = TypeError if isinstance(error, TypeError) else ValueError
         return family(
             f"{source} a value of type {kind}, which JSON cannot hold ({error}). "
@@ -90,4 +91,7 @@ def unwritable(value: object, source: str) -> TypeError | ValueError | None:
 
 def error_entry(error: BaseException) -> dict[str, object]:
     """An error as its type's name, its text without keys, and the HTTP status it carries."""
-    return {"type": type_name(error), "message": text_of(error), "status": status_of(error)}
+    status = None
+    with suppress(Exception):  # an error whose own attributes raise has no status
+        status = status_of(error)
+    return {"type": type_name(error), "message": text_of(error), "status": status}

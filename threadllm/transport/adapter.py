@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import BaseAdapter
@@ -17,9 +17,6 @@ from urllib3 import Retry
 
 from threadllm.call import current
 from threadllm.transport.delivery import Delivery
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class CallAdapter(BaseAdapter):
@@ -47,7 +44,7 @@ class CallAdapter(BaseAdapter):
         timeout: Any = None,
         verify: Any = True,
         cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
+        proxies: Any = None,
     ) -> Response:
         """Send a request as `requests.adapters.HTTPAdapter.send` does."""
         call = current.get()

@@ -10,6 +10,7 @@ import weakref
 from copy import copy
 from http.cookiejar import CookieJar
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -17,12 +18,16 @@ from requests.adapters import HTTPAdapter
 from threadllm.call import Call, current
 from threadllm.transport.adapter import CallAdapter
 
+_OF_A_CALL = "made_within_a_call"
+
 
 class CallCookies:
     """Lends a session, for each call, a cookie jar of the call's own.
 
     The jar starts as a copy of what the session itself holds, which calls never change: a cookie
     that one call is given does not go out with another's requests. Outside calls nothing differs.
+    A session that is made within a call is that call's: there its own jar serves, which threads
+    without the call and the time after it see too. To other calls it lends an empty one.
 
     Args:
         always: Whether calls whose dispatcher patches nothing are lent one too.
@@ -34,31 +39,34 @@ class CallCookies:
     def __get__(self, session: Any, owner: type | None = None) -> Any:
         if session is None:
             return self
-        call = self._call(session)
-        if call is None:
+        call = self._lender()
+        if call is None or "cookies" not in vars(session):
             return self._own(session)
         jar = call.cookies_of(session)
         if jar is None:
             jar = _copied(vars(session)["cookies"])
+            if _OF_A_CALL in vars(session):
+                jar.clear()
             call.lend_cookies(session, jar)
         return jar
 
     def __set__(self, session: Any, jar: Any) -> None:
-        call = self._call(session)
-        if call is None:
-            vars(session)["cookies"] = jar
-        else:
+        call = self._lender()
+        if call is not None:
             call.lend_cookies(session, jar)
+        if call is None or "cookies" not in vars(session):
+            vars(session)["cookies"] = jar
+            if call is not None:
+                vars(session)[_OF_A_CALL] = True
 
     def __delete__(self, session: Any) -> None:
         self._own(session)
         del vars(session)["cookies"]
 
-    def _call(self, session: Any) -> Call | None:
-        """The call in progress, if it is to lend the session a jar in place of its own."""
+    def _lender(self) -> Call | None:
+        """The call in progress, if it lends jars in place of sessions' own."""
         call = current.get()
-        lends = call is not None and (self._always or call.terms.patched)
-        return call if lends and "cookies" in vars(session) else None
+        return call if call is not None and (self._always or call.terms.patched) else None
 
     @staticmethod
     def _own(session: Any) -> Any:
@@ -94,11 +102,25 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         connections = HTTPAdapter()
         self.adapter = CallAdapter(connections)
-        self.session = ThreadSession()
-        self.session.mount("https://", self.adapter)
-        self.session.mount("http://", self.adapter)
+        self._outside_calls = self._made()
+        self._of_calls: WeakKeyDictionary[Call, ThreadSession] = WeakKeyDictionary()
         self._presence = _Presence()
         weakref.finalize(self._presence, _hang_up, connections)
+
+    def session(self) -> ThreadSession:
+        """The session of the call in progress; without one, that of the thread."""
+        call = current.get()
+        if call is None:
+            return self._outside_calls
+        if call not in self._of_calls:
+            self._of_calls[call] = self._made()
+        return self._of_calls[call]
+
+    def _made(self) -> ThreadSession:
+        session = ThreadSession()
+        session.mount("https://", self.adapter)
+        session.mount("http://", self.adapter)
+        return session
 
 
 def _hang_up(adapter: HTTPAdapter) -> None:
@@ -113,9 +135,10 @@ own = _Thread()
 
 
 def session() -> requests.Session:
-    """This thread's session, for code that would rather be given one than have its own patched.
+    """A session over this thread's connections, for code that would rather be given one.
 
-    Within a call its requests are paced, retried and recorded, and it sends no cookie of another
-    call. Outside calls it is a plain `requests.Session`.
+    Within a call its requests are paced, retried and recorded, and it is the call's own: no
+    header, credential or cookie that one call gives it goes out with another's requests. Outside
+    calls it is a plain `requests.Session`.
     """
-    return own.session
+    return own.session()
