@@ -2,7 +2,6 @@
 
 import faulthandler
 import os
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,15 +37,6 @@ def guard(terminal):
 @pytest.fixture
 def clock():
     return FakeClock()
-
-
-@pytest.fixture
-def eager_switching():
-    """Lets threads take turns as often as they can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 @pytest.fixture(params=[ThreadPoolExecutor, Dispatcher], ids=lambda made: made.__name__)

@@ -1,19 +1,9 @@
 import dataclasses
-import sys
 import threading
 
 import pytest
 
 from threadllm.progress import Tally, Totals
-
-
-@pytest.fixture
-def _hurry():
-    """Threads take turns at every opportunity."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 def together(number, work):
@@ -86,7 +76,7 @@ def test_a_figure_may_be_held():
     assert [*seen, tally.totals()] == [Totals(parked=2), Totals(parked=1), Totals()]
 
 
-@pytest.mark.usefixtures("_hurry")
+@pytest.mark.usefixtures("eager_switching")
 def test_many_threads_lose_no_count():
     """Sixteen threads that count at a time come to the exact sum."""
     tally = Tally()
@@ -102,7 +92,7 @@ def test_many_threads_lose_no_count():
     assert tally.totals() == Totals(ok=8000, output_tokens=16 * sum(range(500)))
 
 
-@pytest.mark.usefixtures("_hurry")
+@pytest.mark.usefixtures("eager_switching")
 def test_totals_are_never_torn():
     """Whoever reads meanwhile sees no figure of another moment than the next."""
     tally = Tally()

@@ -1,5 +1,4 @@
 import math
-import sys
 import threading
 
 import pytest
@@ -80,16 +79,7 @@ def test_echoes_do_not_prolong_a_pause(waits, number):
     assert gate.opens_at == 1000 + waits[0]
 
 
-@pytest.fixture
-def _hurry():
-    """Threads take turns at every opportunity."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-@pytest.mark.usefixtures("_hurry")
+@pytest.mark.usefixtures("eager_switching")
 def test_threads_shut_it_together():
     """However many tell it at a time, the latest moment stands."""
     gate = Gate()

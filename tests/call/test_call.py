@@ -4,49 +4,14 @@ import threading
 
 import pytest
 
-from threadllm.call import Call, Terms
-from threadllm.clock import Sleeper
+from tests.call.conftest import ORIGIN, opened
+from threadllm.call import Call
 from threadllm.exceptions import CallCancelled
-from threadllm.progress import Tally
-from threadllm.quota import Quota
-from threadllm.retry import Retry
-from threadllm.testing import FakeClock
-
-URL, ORIGIN = "http://a/b", "http://a:80"
-
-
-@pytest.fixture
-def clock():
-    return FakeClock(start=100)
-
-
-@pytest.fixture
-def terms(clock):
-    return Terms(
-        quota=Quota(2),
-        retry=Retry(),
-        timeout=(1, 2),
-        sleeper=Sleeper(clock),
-        tally=Tally(),
-        patched=True,
-    )
-
-
-@pytest.fixture
-def call(terms):
-    """A call that has begun."""
-    begun = Call(terms)
-    begun.begin()
-    return begun
 
 
 def free(terms):
     """How many slots nobody has."""
     return terms.quota.slots._permits._value
-
-
-def opened(call, url=URL, origin=ORIGIN):
-    return call.open("GET", url, origin, retry=0)
 
 
 def in_thread(act):
@@ -67,6 +32,18 @@ def in_thread(act):
         return found[0]
 
     return result
+
+
+def waits_for_slot(terms, call):
+    """Two calls that have all the slots, and an exchange of a third that waits for one."""
+    opened(call).finish()
+    others = [Call(terms) for _ in range(2)]
+    for other in others:
+        other.begin()
+    waiting = in_thread(lambda: opened(call))
+    while len(terms.quota.slots._changed._waiters) == 0:
+        assert free(terms) == 0
+    return others, waiting
 
 
 def test_a_call_begins_with_a_slot_and_ends_without(terms, call):
@@ -131,13 +108,7 @@ def test_waits_are_not_part_of_the_time_it_ran(clock, terms, call):
 
 def test_waiting_for_a_slot_is_not_part_of_it_either(clock, terms, call):
     """Time that a request waits while others have all the slots."""
-    opened(call).finish()
-    others = [Call(terms) for _ in range(2)]
-    for other in others:
-        other.begin()
-    waiting = in_thread(lambda: opened(call))
-    while len(terms.quota.slots._changed._waiters) == 0:
-        assert free(terms) == 0
+    others, waiting = waits_for_slot(terms, call)
     clock.advance(30)
     others[0].end()
     waiting().finish()
@@ -150,13 +121,7 @@ def test_waiting_for_a_slot_is_not_part_of_it_either(clock, terms, call):
 
 def test_a_wait_for_a_slot_can_be_cancelled(terms, call):
     """Also where the slots are held by calls of a dispatcher that goes on."""
-    opened(call).finish()
-    others = [Call(terms) for _ in range(2)]
-    for other in others:
-        other.begin()
-    waiting = in_thread(lambda: opened(call))
-    while len(terms.quota.slots._changed._waiters) == 0:
-        assert free(terms) == 0
+    _, waiting = waits_for_slot(terms, call)
     terms.stop()
 
     assert isinstance(waiting(), CallCancelled)
@@ -182,13 +147,7 @@ def test_a_moment_that_has_come_is_not_waited_for(terms, call):
 
 def test_a_gate_that_shuts_while_a_slot_is_waited_for_is_waited_for(clock, terms, call):
     """The slot goes back at once, and is taken again when the gate is open."""
-    opened(call).finish()
-    others = [Call(terms) for _ in range(2)]
-    for other in others:
-        other.begin()
-    waiting = in_thread(lambda: opened(call))
-    while len(terms.quota.slots._changed._waiters) == 0:
-        assert free(terms) == 0
+    others, waiting = waits_for_slot(terms, call)
     terms.quota.gate(ORIGIN).shut(130, now=100, sent=100, asked=True)
     others[0].end()
     assert clock.wait_for_sleepers() == [30]

@@ -1,38 +1,8 @@
 """The call in progress: what it remembers of its requests, and lends to its sessions."""
 
-import pytest
-
-from threadllm.call import Call, Failure, Terms
-from threadllm.clock import Sleeper
+from tests.call.conftest import URL, opened
+from threadllm.call import Call, Failure
 from threadllm.outcome import RequestRecord, Usage
-from threadllm.progress import Tally
-from threadllm.quota import Quota
-from threadllm.retry import Retry
-from threadllm.testing import FakeClock
-
-URL, ORIGIN = "http://a/b", "http://a:80"
-
-
-@pytest.fixture
-def clock():
-    return FakeClock(start=100)
-
-
-@pytest.fixture
-def terms(clock):
-    return Terms(Quota(2), Retry(), (1, 2), Sleeper(clock), Tally(), patched=True)
-
-
-@pytest.fixture
-def call(terms):
-    """A call that has begun."""
-    begun = Call(terms)
-    begun.begin()
-    return begun
-
-
-def opened(call):
-    return call.open("GET", URL, ORIGIN, retry=0)
 
 
 def test_a_record_and_the_totals_say_what_passed(clock, terms, call):
