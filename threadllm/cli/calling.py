@@ -51,11 +51,10 @@ def call(options: Namespace) -> int:
     """Run the command; its exit status."""
     stdout = sys.stdout.buffer if options.output == "-" else None
     with ExitStack() as stack:
-        if sys.stderr.isatty() and not options.no_progress:
-            if options.output == "-" or sys.stdout.isatty():  # prints would tear the bar apart
-                stack.enter_context(redirect_stdout(AboveBar()))
-        elif options.output == "-":  # what the function prints is no result
-            stack.enter_context(redirect_stdout(sys.stderr))
+        bar = sys.stderr.isatty() and not options.no_progress
+        if options.output == "-" or (bar and sys.stdout.isatty()):
+            # What the function prints is no result, and must not tear the bar apart.
+            stack.enter_context(redirect_stdout(AboveBar() if bar else sys.stderr))
         if options.simulate is not None:  # first, as a module may read the environment when loaded
             stack.enter_context(simulated(options.simulate))
         function = load(options.function)
