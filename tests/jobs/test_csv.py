@@ -28,14 +28,14 @@ def row(line, a, b):
 
 
 def test_a_row_is_a_job(tmp_path):
-    """Names, prompts and keys are found in rows as in objects; every cell is text."""
+    """It is a dict by its columns' names, whichever they are; every cell is text."""
     path = tmp_path / "in.csv"
     path.write_bytes(b'\xef\xbb\xbfid,prompt\r\n\r\n1,one\r\n2,"two\nlines, quoted"\r\n1,x\r\n')
 
     taken = "has the id '1' of an earlier line. Give it its own"
     assert list(read(path)) == [
-        Job("1", "one", 3),
-        Job("2", "two\nlines, quoted", 4),
+        Job("1", {"id": "1", "prompt": "one"}, 3),
+        Job("2", {"id": "2", "prompt": "two\nlines, quoted"}, 4),
         Refused(6, taken, "1"),
     ]
     assert next(read(path, key="prompt", unpack="kwargs")) == Job(

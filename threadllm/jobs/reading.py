@@ -52,9 +52,9 @@ def read(
 ) -> Iterator[Job | Refused]:
     """The jobs in a file, and the lines of it that cannot be used, in their order.
 
-    `.jsonl`, `.ndjson` and `-`: a JSON object a line. `.csv`: a row with its columns' names a
-    row. Of either, one that is no more than its name and a `prompt` hands over the prompt, any
-    other is handed over whole. `.txt`: a text a line.
+    `.jsonl`, `.ndjson` and `-`: a JSON object a line; one that is no more than its name and a
+    `prompt` hands over the prompt, any other is handed over whole. `.csv`: a dict a row, by its
+    columns' names. `.txt`: a text a line.
 
     Args:
         path: The file; `-` is standard input.
@@ -108,7 +108,8 @@ def read_named(
         OptionError: At once: the file cannot be read, or not in this way.
     """
     entries = _format(path, naming, whole=whole, arrays=arrays)
-    make = partial(_named, naming=naming, whole=whole, arrays=arrays)
+    rows = str(path).lower().endswith(".csv")
+    make = partial(_named, naming=naming, whole=whole or rows, arrays=arrays)
     if str(path) == "-":
         standard = sys.stdin.buffer if stdin is None else stdin
         return _jobs(nullcontext(standard), entries, make, max_line_bytes)
