@@ -16,7 +16,7 @@ NESTED = r'{"body": "{\"api_key\": \"¤\", \"n\": 1}"}'
 
 def text_of(send, *args, **options):
     """What requests says of a request that cannot be made."""
-    with pytest.raises(requests.RequestException) as caught:
+    with pytest.raises((requests.RequestException, ValueError)) as caught:
         send(*args, **options)
     return str(caught.value)
 
@@ -40,15 +40,18 @@ def test_a_key_in_a_query_is_hidden_in_a_connection_error(nowhere):
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\n\nX-Other: 1"])
 def test_a_key_with_a_line_end_is_hidden(nowhere, ending):
-    """The client prints the header that it refuses; all of it goes."""
+    """Whichever layer refuses the header, it prints it; all of it goes."""
     headers = {"Authorization": f"Bearer {KEY}{ending}"}
     text = text_of(requests.get, nowhere, headers=headers)
 
     assert KEY in text
-    assert redact(text) == (
-        "Invalid leading whitespace, reserved character(s), or return character(s) "
-        "in header value: [redacted]"
-    )
+    assert redact(text) in {
+        (
+            "Invalid leading whitespace, reserved character(s), or return character(s) "
+            "in header value: [redacted]"
+        ),
+        "Invalid header value [redacted]",  # http.client's, where requests lets it pass
+    }
 
 
 def test_a_key_that_is_no_text_is_hidden(nowhere):
@@ -242,7 +245,9 @@ def test_no_key_survives_as_user_or_password(key):
 @given(keys)
 def test_no_key_survives_in_a_header_that_is_refused(key):
     """Whatever the key, the error of requests is printed without it."""
-    text = text_of(requests.Request("GET", "http://h/", headers={"x-planted": f"{key}\n"}).prepare)
+    text = text_of(
+        requests.Request("GET", "http://h/", headers={"x-planted": f"{key}\r\n"}).prepare
+    )
 
     assert redact(text).endswith("in header value: [redacted]")
 
