@@ -4,19 +4,10 @@ import json
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
+from tests.jobs.support import VALUES
 from threadllm.exceptions import InputError
 from threadllm.jobs.strict_json import MAX_DEPTH, MAX_DIGITS, loads
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters()),  # lone surrogates included
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
 
 try:
     json.loads("{'")

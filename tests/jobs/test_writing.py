@@ -13,17 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.jobs.support import VALUES
 from threadllm.exceptions import OptionError
 from threadllm.jobs import Job, Writer, dumps, read
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters()),  # lone surrogates included
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()), inner),
-)
 
 FULL_DISK = """
 import resource, signal, sys

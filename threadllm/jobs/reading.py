@@ -38,7 +38,7 @@ _FORMATS: dict[str, Format] = {
     ".csv": csv_rows,
 }
 
-_WITH_ARRAYS = (".jsonl", ".ndjson")
+_JSON = (".jsonl", ".ndjson")  # which alone has arrays, and objects that are but a prompt
 _WITHOUT_FIELDS = ".txt"
 
 
@@ -107,9 +107,9 @@ def read_named(
     Raises:
         OptionError: At once: the file cannot be read, or not in this way.
     """
-    entries = _format(path, naming, whole=whole, arrays=arrays)
-    rows = str(path).lower().endswith(".csv")
-    make = partial(_named, naming=naming, whole=whole or rows, arrays=arrays)
+    suffix = ".jsonl" if str(path) == "-" else Path(path).suffix.lower()
+    entries = _format(path, suffix, naming, whole=whole, arrays=arrays)
+    make = partial(_named, naming=naming, whole=whole or suffix not in _JSON, arrays=arrays)
     if str(path) == "-":
         standard = sys.stdin.buffer if stdin is None else stdin
         return _jobs(nullcontext(standard), entries, make, max_line_bytes)
@@ -119,8 +119,7 @@ def read_named(
     return jobs
 
 
-def _format(path: str | Path, naming: Naming, *, whole: bool, arrays: bool) -> Format:
-    suffix = ".jsonl" if str(path) == "-" else Path(path).suffix.lower()
+def _format(path: str | Path, suffix: str, naming: Naming, *, whole: bool, arrays: bool) -> Format:
     if suffix not in _FORMATS:
         known = ", ".join(_FORMATS)
         raise OptionError(
@@ -132,7 +131,7 @@ def _format(path: str | Path, naming: Naming, *, whole: bool, arrays: bool) -> F
         raise OptionError(
             f"cannot take {wanted} from {path}: a {suffix} file has no fields. Use .jsonl"
         )
-    if arrays and suffix not in _WITH_ARRAYS:
+    if arrays and suffix not in _JSON:
         raise OptionError(f"cannot take arrays from {path}: a {suffix} file holds none. Use .jsonl")
     return _FORMATS[suffix]
 

@@ -49,7 +49,7 @@ class _Try(NamedTuple):
     sent: float
     result: Response | RequestException
     verdict: Verdict
-    asked: float | None = None  # seconds that the provider asks to wait
+    asked: float | None = None  # seconds that the provider asks to wait, as far as heeded
 
 
 class Delivery:
@@ -147,8 +147,7 @@ class Delivery:
         wait = self._attempts.next_wait(last.verdict, last.asked, now)
         if last.verdict is Verdict.PACE and wait is not None:
             gate = terms.quota.gate(self._address.origin)
-            asked = terms.retry.respect_retry_after and bool(last.asked)
-            gate.shut(now + wait, now=now, sent=last.sent, asked=asked)
+            gate.shut(now + wait, now=now, sent=last.sent, asked=last.asked is not None)
         if not self._resendable:
             return None  # the dispatcher judges it, and counts
         if last.verdict is Verdict.PACE:

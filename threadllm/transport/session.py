@@ -1,6 +1,6 @@
-"""What each thread keeps for itself: an adapter with its connections, and a session on it.
+"""What each thread keeps for itself, an adapter with its connections, and the sessions on it.
 
-Both end with their thread, which closes their sockets. Cookies belong to calls, not to threads.
+The connections end with their thread. Sessions and cookies belong to calls, not to threads.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import weakref
 from copy import copy
+from functools import cached_property
 from http.cookiejar import CookieJar
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -51,13 +52,13 @@ class CallCookies:
         return jar
 
     def __set__(self, session: Any, jar: Any) -> None:
-        call = self._lender()
+        call, attributes = self._lender(), vars(session)
         if call is not None:
             call.lend_cookies(session, jar)
-        if call is None or "cookies" not in vars(session):
-            vars(session)["cookies"] = jar
-            if call is not None:
-                vars(session)[_OF_A_CALL] = True
+            if "cookies" in attributes:
+                return
+            attributes[_OF_A_CALL] = True
+        attributes["cookies"] = jar
 
     def __delete__(self, session: Any) -> None:
         self._own(session)
@@ -102,10 +103,13 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         connections = HTTPAdapter()
         self.adapter = CallAdapter(connections)
-        self._outside_calls = self._made()
         self._of_calls: WeakKeyDictionary[Call, ThreadSession] = WeakKeyDictionary()
         self._presence = _Presence()
         weakref.finalize(self._presence, _hang_up, connections)
+
+    @cached_property
+    def _outside_calls(self) -> ThreadSession:
+        return self._made()
 
     def session(self) -> ThreadSession:
         """The session of the call in progress; without one, that of the thread."""
