@@ -6,7 +6,8 @@ HTTP library.
 """
 
 from threadllm.call.call import Call, current
+from threadllm.call.kept import Kept
 from threadllm.call.ledger import Exchange, Failure
 from threadllm.call.terms import Terms
 
-__all__ = ["Call", "Exchange", "Failure", "Terms", "current"]
+__all__ = ["Call", "Exchange", "Failure", "Kept", "Terms", "current"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from threadllm.call.kept import Kept
 
 if TYPE_CHECKING:
     from threadllm.clock import Sleeper
@@ -24,6 +26,7 @@ class Terms:
         tally: Counts.
         patched: Whether requests of the user's own sessions go through the transport.
         trusted: Whether what a function returns counts although a request failed for good.
+        connections: What the transport keeps, until the dispatcher has ended.
     """
 
     quota: Quota
@@ -33,6 +36,7 @@ class Terms:
     tally: Tally
     patched: bool
     trusted: bool = False
+    connections: Kept = field(default_factory=Kept, compare=False)
 
     def now(self) -> float:
         """Monotonic seconds."""

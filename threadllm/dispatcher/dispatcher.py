@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import TracebackType
 
+    from threadllm.call import Kept
     from threadllm.clock import Clock
     from threadllm.dispatcher.options import Timeout, Unpack
     from threadllm.outcome import Outcome
@@ -108,7 +109,7 @@ class Dispatcher(Executor):
             Painter(self._tally, partial(display, progress, clock), clock) if progress else None
         )
         self._painter = painter
-        finished = painter.close if painter else _nothing
+        finished = _closer(self._terms.connections, painter)
         self._crew = Crew(self._terms)
         self._workers = Workers(self._pool, workers, self._crew, clock, finished)
         # Runs of map whose input is not all submitted. No lock: each step of a set is atomic.
@@ -278,5 +279,12 @@ def _length(*iterables: Iterable[Any]) -> int | None:
         return None
 
 
-def _nothing() -> None:
-    """What there is to do at the end without a bar."""
+def _closer(connections: Kept, painter: Painter | None) -> Callable[[], None]:
+    """What there is to do at the end. It must not hold the dispatcher, whose end may be that."""
+
+    def close() -> None:
+        connections.close()
+        if painter is not None:
+            painter.close()
+
+    return close
