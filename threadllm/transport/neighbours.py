@@ -1,0 +1,55 @@
+"""Whether the functions that a short way passes by are still their library's own.
+
+Whoever instruments, mocks or mends requests, urllib3 or http.client puts a function of their own
+there, and expects it to be called. So a short way names the functions that it takes the place of,
+and is taken only while all of them are genuine.
+"""
+
+from __future__ import annotations
+
+from operator import is_
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+
+
+class Originals:
+    """Some functions of other libraries.
+
+    Args:
+        table: Rows of a class or module, names of functions there with blanks between, and the
+            module in which they are written.
+    """
+
+    def __init__(self, table: Iterable[tuple[type | ModuleType, str, ModuleType]]) -> None:
+        rows = [(owner, name, vars(home)) for owner, names, home in table for name in names.split()]
+        self._owners = [owner for owner, _, _ in rows]
+        self._names = [name for _, name, _ in rows]
+        self._homes = [home for _, _, home in rows]
+        self._judged: tuple[list[object], bool] = [], not rows  # replaced as a whole
+
+    @property
+    def genuine(self) -> bool:
+        """Whether all of them are there, as their own module wrote them.
+
+        Whatever else stands there, a wrapper that passes itself off as the function included, is
+        somebody's who wants to be called.
+        """
+        try:
+            seen, genuine = self._judged
+            # By identity: a wrapper may say that it equals what it wraps.
+            if seen and all(map(is_, map(getattr, self._owners, self._names), seen)):
+                return genuine
+            found = [*map(getattr, self._owners, self._names)]
+        except AttributeError:
+            return False
+        genuine = all(map(_is_of, found, self._homes))
+        self._judged = found, genuine
+        return genuine
+
+
+def _is_of(found: object, home: dict[str, object]) -> bool:
+    return type(found) is FunctionType and found.__globals__ is home
