@@ -2,8 +2,13 @@
 
 import ast
 import importlib
+import itertools
 import json
+import re
+import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -124,3 +129,207 @@ def test_an_answer_is_made_of_what_was_found(legacy, web):
     )
 
     assert legacy.answer_with_search("who?") == "me"
+
+
+@pytest.fixture(scope="module")
+def beside():
+    """Imports a script as the scripts beside it do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        yield importlib.import_module
+
+
+@pytest.fixture(scope="module")
+def answering(beside):
+    return beside("answering")
+
+
+@pytest.fixture(scope="module")
+def transport(beside):
+    return beside("transport")
+
+
+@pytest.fixture
+def url(answering):
+    with answering.answering() as url:
+        yield url
+
+
+class Wire:
+    """What a connection of the server has written."""
+
+    def __init__(self):
+        self.written = []
+        self.write = self.written.append
+
+
+def ask(path, body=b"{}"):
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def test_both_shapes_of_an_answer_say_the_same(answering, url):
+    """With a length or in compressed chunks: the JSON is one, and only the framing differs."""
+    plain, gzipped = (requests.post(url + path, json={"a": 1}) for path in ("/plain", "/gzip"))
+
+    assert plain.json() == gzipped.json()
+    assert plain.json()["choices"][0]["message"]["content"] == answering.TEXT
+    assert plain.json()["usage"]["total_tokens"] == 169
+    assert 900 < len(plain.content) < 1100
+    assert plain.headers.pop("Content-Length") == str(len(plain.content))
+    assert gzipped.headers.pop("Content-Encoding") == "gzip"
+    assert gzipped.headers.pop("Transfer-Encoding") == "chunked"
+    assert plain.headers == gzipped.headers
+    assert len(plain.headers) == 16
+
+
+def test_no_two_answers_in_a_row_are_the_same(url):
+    """Ids and counters differ, so that nothing is gained by remembering an answer."""
+    first, second = (requests.post(url + "/plain", json={}) for _ in range(2))
+
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+    assert first.json()["id"] != second.json()["id"]
+
+
+def test_a_request_is_answered_once_it_is_all_there(answering):
+    """However head and body are split, the answer comes with the last byte, and comes once."""
+    wire = Wire()
+    connection = answering.Answering({b"/plain": itertools.cycle([b"answer"])})
+    connection.connection_made(wire)
+    *others, last = (
+        bytes([byte]) for byte in ask("/plain", b"\r\n\r\nPOST /plain HTTP/1.1\r\n\r\n")
+    )
+
+    for byte in others:
+        connection.data_received(byte)
+    assert wire.written == []
+    connection.data_received(last)
+    assert wire.written == [b"answer"]
+
+
+def test_requests_that_come_together_are_all_answered(url):
+    """A body is no request, and what follows it is one: in its turn, on the same connection."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as sock:
+        sock.sendall(ask("/plain", b"x" * 100_000) + ask("/elsewhere") + ask("/gzip"))
+        sock.shutdown(socket.SHUT_WR)
+        received = sock.makefile("rb").read()
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404", b"200"]
+
+
+def test_an_answer_takes_the_time_it_was_asked_to_take(url):
+    """A delay is waited for, and is part of the query alone."""
+    start = time.monotonic()
+    answer = requests.post(f"{url}/plain?delay=0.05", json={})
+
+    assert answer.status_code == 200
+    assert time.monotonic() - start >= 0.05
+
+
+def test_the_server_ends_with_the_one_who_started_it():
+    """Also where that one ended without a word: then the output, which both held, is at its end."""
+    script = (
+        f"import os, sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
+        "from answering import answering\n"
+        "print(answering().__enter__(), flush=True)\n"
+        "os._exit(0)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    with pytest.raises(requests.ConnectionError):
+        requests.post(f"{ended.stdout.strip()}/plain", json={})
+
+
+def test_the_transport_is_measured_beside_the_other_ways():
+    """A row for each way and each shape, the latency's rows, and each goal judged."""
+    command = [sys.executable, BENCHMARKS / "transport.py", "--quick", "--threads", "8"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    machine, *tables = done.stdout.split("\n\n")
+    names = [re.split(r"  +", row)[0] for table in tables for row in table.splitlines()]
+    everyone = [
+        "way",
+        "requests.post, ThreadPoolExecutor",
+        "session per thread, ThreadPoolExecutor",
+        "threadllm, same function",
+        "urllib3 pool",
+        "http.client per thread",
+        "aiohttp, one session",
+    ]
+
+    assert re.fullmatch(
+        r"\d+ cores, \w+ 3[.\w+]+, threadllm \S+, requests \S+, urllib3 \S+, aiohttp \S+", machine
+    )
+    assert [re.sub("[0-9,]+ answers", "N answers", name) for name in names] == [
+        "Content-Length, no latency, 8 at a time, rounds: 2",
+        *everyone,
+        "The server gives N answers a second at least.",
+        "chunked gzip, no latency, 8 at a time, rounds: 2",
+        *everyone,
+        "The server gives N answers a second at least.",
+        "Content-Length, 200 ms latency, 100 at a time, 200 requests, ideally 0.40 s",
+        *("way", everyone[3], everyone[6], everyone[1]),
+        "Verdicts",
+        "what",
+        "Content-Length: threadllm over requests.post, ThreadPoolExecutor",
+        "Content-Length: threadllm over session per thread, ThreadPoolExecutor",
+        "Content-Length: share of the server's limit that the fastest took",
+        "chunked gzip: threadllm over requests.post, ThreadPoolExecutor",
+        "chunked gzip: threadllm over session per thread, ThreadPoolExecutor",
+        "chunked gzip: share of the server's limit that the fastest took",
+        "200 ms latency: threadllm's wall time over aiohttp's",
+    ]
+    assert all(row.endswith("reached") for row in tables[-1].splitlines()[2:])
+
+
+def series_of(transport, **seconds):
+    """What contenders took for 100 requests a round."""
+    contenders = {name: getattr(transport, name) for name in seconds}
+    return {
+        contender: transport.Series(contender, [transport.Turn(100, wall, 0.1) for wall in walls])
+        for contender, walls in zip(contenders.values(), seconds.values(), strict=True)
+    }
+
+
+def test_throughput_is_judged_by_medians(transport):
+    """Times the one and the other goal, and no more than half of what the server gives."""
+    series = series_of(
+        transport, REQUESTS=[5, 5, 1], SESSION=[3.4, 9, 1], THREADLLM=[1, 0.1, 7], AIOHTTP=[0.5]
+    )
+
+    verdicts = transport.throughput_verdicts("x", series, most=400)
+    assert [(verdict.figure, verdict.reached) for verdict in verdicts] == [
+        ("5.00 x", True),
+        ("3.40 x", False),
+        ("50%", True),
+    ]
+
+
+@pytest.mark.parametrize(("wall", "reached"), [(2.0, True), (2.1, False)])
+def test_latency_is_judged_beside_asyncio(transport, wall, reached):
+    """No slower than aiohttp, by the medians."""
+    series = series_of(transport, THREADLLM=[wall, 1, 9], AIOHTTP=[2, 1, 9])
+
+    assert transport.latency_verdict(series).reached is reached
+
+
+def test_each_round_begins_with_another_contender(transport):
+    """Each takes its turn once a round, and none is always the first."""
+    taken = []
+
+    def take(contender):
+        taken.append(contender)
+        return transport.Turn(1, 1, 1)
+
+    transport.in_turns("abc", 4, take)
+    assert taken == [*"abc", *"bca", *"cab", *"abc"]
+
+
+def test_answers_that_are_not_the_server_s_do_not_count(transport, beside):
+    """A way that is fast because it asks nothing is no contender."""
+    cheat = beside("contenders").Contender("cheat", lambda url, count, at_a_time: [""] * count)
+
+    with pytest.raises(RuntimeError, match="cheat: not the answers that the server gave"):
+        transport.take_turn(cheat, "http://127.0.0.1:1", 3, 1)
