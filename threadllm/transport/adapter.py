@@ -53,11 +53,11 @@ class CallAdapter(BaseAdapter):
         )
         if call is None:
             return send(timeout=timeout)
-        timeout = call.terms.timeout if timeout is None else timeout
         delivery = Delivery(
             call,
-            partial(send, timeout=timeout),
+            send,
             request,
+            timeout=call.terms.timeout if timeout is None else timeout,
             streamed=stream,
             retried_below=partial(_retries, self._inner, str(request.method)),
         )

@@ -7,7 +7,7 @@ its errors. What it cannot send twice it reports as not its own, for the dispatc
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from requests.exceptions import (
     ChunkedEncodingError,
@@ -57,8 +57,9 @@ class Delivery:
 
     Args:
         call: The call in progress.
-        send: Sends the request once.
+        send: Sends the request once, with the timeout that it is given.
         request: What is sent.
+        timeout: As requests takes it.
         streamed: Whether the function reads the body itself.
         retried_below: Whether what `send` ended in had retries of the user's own already.
 
@@ -69,9 +70,10 @@ class Delivery:
     def __init__(
         self,
         call: Call,
-        send: Callable[[], Response],
+        send: Callable[..., Response],
         request: PreparedRequest,
         *,
+        timeout: Any,
         streamed: bool,
         retried_below: Callable[[Response | RequestException], bool],
     ) -> None:
@@ -79,6 +81,7 @@ class Delivery:
         self._call = call
         self._send = send
         self._request = request
+        self._timeout = timeout
         self._streamed = streamed
         self._retried_below = retried_below
         self._resendable = can_resend(request)
@@ -110,7 +113,7 @@ class Delivery:
             str(self._request.method), *self._address, retry=self._attempts.repeats
         )
         try:
-            response = self._send()
+            response = self._send(timeout=self._timeout)
             self.elapsed = self._call.terms.now() - exchange.sent
             exchange.status = response.status_code
             if self._streamed and not (response.status_code in ERRORS or response.is_redirect):
