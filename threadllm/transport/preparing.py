@@ -1,0 +1,156 @@
+"""`requests.Session.prepare_request`, with what requests works out anew each time remembered.
+
+What is out of the ordinary is left to requests itself, errors included.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from requests import PreparedRequest, Request, cookies, models, sessions, utils
+from requests.auth import HTTPBasicAuth
+from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
+
+from threadllm.transport.neighbours import Originals
+from threadllm.transport.netrc import netrc_auth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import requests
+
+    _Headers = OrderedDict[str, tuple[str, str]]  # by names in lower case
+
+_ORIGINALS = Originals(
+    [
+        (PreparedRequest, "__init__ prepare prepare_method prepare_url prepare_headers", models),
+        (PreparedRequest, "prepare_cookies prepare_auth", models),
+        (models, "get_cookie_header", cookies),
+        (models, "check_header_validity get_auth_from_url", utils),
+        (sessions, "merge_cookies cookiejar_from_dict", cookies),
+    ]
+)
+_MAPPINGS = {dict, CaseInsensitiveDict}
+_PARAMS = {dict, list, tuple, str, bytes}
+_TEXTS = {str, type(None)}
+# Headers are copied as requests keeps them. Should that change, requests prepares them.
+_KNOWN = vars(CaseInsensitiveDict({"A": "b"})) == {"_store": {"a": ("A", "b")}}
+
+
+def prepare_request(found: Callable[..., Any], session: requests.Session, request: Any) -> Any:
+    """What `requests.Session.prepare_request` gives; `found` gives the unusual.
+
+    Credentials from ~/.netrc never take the place of an Authorization header of the code's own.
+    """
+    try:
+        plan = _plan(session, request) if _is_usual(session, request) else None
+    except (AttributeError, TypeError, ValueError):
+        plan = None  # what is wrong is for requests to say
+    if plan is None:
+        return _with_own_authorization(found(request), session, request)
+    prepared, headers = PreparedRequest(), object.__new__(CaseInsensitiveDict)
+    vars(headers)["_store"] = plan.headers.copy()
+    vars(prepared).update(
+        method=request.method.upper(), url=plan.url, headers=headers, _cookies=RequestsCookieJar()
+    )
+    prepared.prepare_body(request.data, request.files, request.json)
+    if plan.auth is not None:
+        prepared.prepare_auth(plan.auth, request.url)
+    prepared.prepare_hooks(plan.hooks)
+    return prepared
+
+
+def _with_own_authorization(prepared: Any, session: requests.Session, request: Any) -> Any:
+    """Put the code's own Authorization back, if ~/.netrc has taken its place."""
+    asked = session.trust_env and not (request.auth or session.auth)
+    auth = netrc_auth(request.url) if asked and isinstance(prepared, PreparedRequest) else None
+    if auth is None:
+        return prepared
+    plain = PreparedRequest()
+    plain.prepare_headers(
+        sessions.merge_setting(request.headers, session.headers, CaseInsensitiveDict)
+    )
+    own = {name: value for name, value in plain.headers.items() if name.lower() == "authorization"}
+    HTTPBasicAuth(*auth)(plain)
+    if own and prepared.headers.get("Authorization") == plain.headers["Authorization"]:
+        prepared.headers.update(own)
+        prepared.prepare_auth(None)  # what the URL says still holds
+    return prepared
+
+
+class _Plan(NamedTuple):
+    """What is settled of a request before its body is made."""
+
+    url: str
+    headers: _Headers
+    auth: Any
+    hooks: Any
+
+
+def _is_usual(session: requests.Session, request: Any) -> bool:
+    jar: Any = session.cookies
+    return (
+        type(request) is Request
+        and type(request.method) is str
+        and type(request.url) is str
+        and type(request.headers) in _MAPPINGS
+        and type(request.params) in _PARAMS
+        and type(session.headers) is CaseInsensitiveDict
+        and type(session.params) is dict
+        and type(jar) is RequestsCookieJar
+        and not (vars(jar)["_cookies"] or request.cookies)
+        and vars(sessions)["PreparedRequest"] is PreparedRequest
+        and _KNOWN
+        and _ORIGINALS.genuine
+    )
+
+
+def _plan(session: requests.Session, request: Any) -> _Plan | None:
+    pairs = (*_pairs(session.headers), *_pairs(request.headers))
+    if not {*map(type, chain.from_iterable(pairs))} <= _TEXTS:
+        return None
+    headers = _merged(pairs)
+    auth = request.auth
+    if session.trust_env and not (auth or session.auth):
+        auth = None if "authorization" in headers else netrc_auth(request.url)
+    auth = sessions.merge_setting(auth, session.auth)
+    hooks = sessions.merge_hooks(request.hooks, session.hooks)
+    if session.params or request.params:
+        params = sessions.merge_setting(request.params, session.params)
+        url, own_auth = _address(request.url, params)
+    else:
+        url, own_auth = _known_address(request.url)
+    return _Plan(url, headers, own_auth if auth is None else auth, hooks)
+
+
+def _pairs(headers: Any) -> Iterable[tuple[str, str | None]]:
+    return headers.items() if type(headers) is dict else vars(headers)["_store"].values()
+
+
+@lru_cache(maxsize=256)
+def _merged(pairs: tuple[tuple[str, str | None], ...]) -> _Headers:
+    """The headers that come of some that are set one after the other; None takes one away."""
+    merged = OrderedDict((name.lower(), (name, value)) for name, value in pairs)
+    sent: _Headers = OrderedDict()
+    for lower, (name, value) in merged.items():
+        if value is not None:
+            utils.check_header_validity((name, value))
+            sent[lower] = name, value
+    return sent
+
+
+def _address(url: str, params: Any) -> tuple[str, tuple[str, str] | None]:
+    """A URL as it is sent, and the credentials in it."""
+    prepared = PreparedRequest()
+    prepared.prepare_url(url, params)
+    auth = utils.get_auth_from_url(str(prepared.url))
+    return str(prepared.url), auth if any(auth) else None
+
+
+@lru_cache(maxsize=1024)
+def _known_address(url: str) -> tuple[str, tuple[str, str] | None]:
+    return _address(url, None)
