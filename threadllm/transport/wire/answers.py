@@ -1,0 +1,193 @@
+"""Answers as providers send them, read in one go; whatever is unusual is left to urllib3.
+
+Taken for usual is only what HTTP/1.1 (RFC 9112) and every reader of it agree on: a plain status
+line, headers of visible characters, one Content-Length or plain chunks, gzip of one member or no
+compression at all.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import NamedTuple
+
+_LONGEST_HEAD = 1 << 15  # bytes; http.client has limits of its own, above it
+_MOST_HEADERS = 90
+_END = b"\r\n\r\n"
+_OTHER_ENDS = b"\n\n", b"\n\r\n"  # at which http.client ends a head too
+_LINE = b"\r\n"
+_LONGEST_SIZE = 14  # bytes of a chunk's size and the end of its line
+
+# 1xx, 204 and 304 have no body, whatever their headers say: http.client knows them.
+_STATUS = re.compile(
+    r"HTTP/1\.1 ((?:2(?!04)|3(?!04)|[45])[0-9]{2})(?: ((?:[!-~](?:[ -~]*[!-~])?)?))?\r\n"
+)
+_HEADER = re.compile(
+    r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[!-~](?:[\t -~]*[!-~])?)?)\r$", re.MULTILINE
+)
+_LENGTH = re.compile(r"[0-9]{1,15}")
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,12}")
+_FRAMING = ("content-length", "transfer-encoding", "content-encoding", "connection")
+_GZIP = {"gzip", "x-gzip"}
+_WITH_GZIP_HEADER = 16 + zlib.MAX_WBITS
+
+
+class UnusualError(Exception):
+    """An answer that urllib3 is to read. It stays within this folder."""
+
+
+class Head(NamedTuple):
+    """What comes before a body.
+
+    Attributes:
+        status: The status code.
+        reason: The words beside it.
+        headers: Names, as they were spelt, and values.
+        fields: Values by names in lower case, the last of each.
+        size: Bytes of the head itself.
+        length: Bytes of the body; None if it comes in chunks.
+    """
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    fields: dict[str, str]
+    size: int
+    length: int | None
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection ends with this answer."""
+        return "close" in self.fields.get("connection", "").lower()
+
+
+def read_head(received: bytearray) -> Head | None:
+    """The head at the beginning of what was received; None if it has not all come.
+
+    Raises:
+        UnusualError: It is none that is read here.
+    """
+    end = received.find(_END, 0, _LONGEST_HEAD)
+    if end < 0:
+        _check_beginning(received)
+        return None
+    text = received[: end + 2].decode("latin-1")
+    status = _STATUS.match(text)
+    if status is None:
+        raise UnusualError
+    headers = _HEADER.findall(text, status.end())
+    if len(headers) != text.count("\n") - 1 or len(headers) > _MOST_HEADERS:
+        raise UnusualError
+    fields = {name.lower(): value for name, value in headers}
+    if len(fields) < len(headers) and _is_doubtful(headers):
+        raise UnusualError
+    return Head(
+        int(status[1]), status[2] or "", headers, fields, end + len(_END), _length_in(fields)
+    )
+
+
+def _check_beginning(received: bytearray) -> None:
+    """Do not wait for the rest of what is unusual already: it might never come.
+
+    Raises:
+        UnusualError: It is too long, of another protocol, or has ended otherwise.
+    """
+    first = received.find(b"\n") + 1
+    if (
+        len(received) >= _LONGEST_HEAD
+        or (first and not _STATUS.match(received[:first].decode("latin-1")))
+        or received.count(b"\n") > _MOST_HEADERS
+        or any(end in received for end in _OTHER_ENDS)
+    ):
+        raise UnusualError
+
+
+def _is_doubtful(headers: list[tuple[str, str]]) -> bool:
+    """Whether a header on which the body's form depends is there more than once."""
+    names = [name.lower() for name, _ in headers]
+    return any(names.count(name) > 1 for name in _FRAMING)
+
+
+def _length_in(fields: dict[str, str]) -> int | None:
+    """Bytes of the body, or None for chunks."""
+    length, coding = fields.get("content-length"), fields.get("transfer-encoding")
+    if coding is None and length is not None and _LENGTH.fullmatch(length):
+        return int(length)
+    if coding is not None and length is None and coding.lower() == "chunked":
+        return None
+    raise UnusualError
+
+
+class Piece:
+    """A body in one piece.
+
+    Attributes:
+        end: Where in what was received the body ends.
+    """
+
+    def __init__(self, start: int, length: int) -> None:
+        self.end = start + length
+        self._start = start
+
+    def read(self, received: bytearray) -> bytes | None:
+        """The body, once all of it has been received."""
+        return bytes(received[self._start : self.end]) if len(received) >= self.end else None
+
+
+class Chunks:
+    """A body in chunks, taken apart as it comes.
+
+    Attributes:
+        end: Where in what was received the body ends, once that is known.
+    """
+
+    def __init__(self, start: int) -> None:
+        self.end = start
+        self._position = start
+        self._pieces: list[bytes] = []
+
+    def read(self, received: bytearray) -> bytes | None:
+        """The body, once all of it has been received.
+
+        Raises:
+            UnusualError: There are extensions, trailers, or no chunks at all.
+        """
+        while (begin := received.find(_LINE, start := self._position, start + _LONGEST_SIZE)) >= 0:
+            size = received[start:begin]
+            if not _SIZE.fullmatch(size):
+                raise UnusualError
+            begin += 2
+            end = begin + int(size, 16)
+            if len(received) < end + 2:
+                return None
+            if received[end : end + 2] != _LINE:
+                raise UnusualError
+            if begin == end:
+                self.end = end + 2
+                return b"".join(self._pieces)
+            self._pieces.append(bytes(received[begin:end]))
+            self._position = end + 2
+        line = received[start : start + _LONGEST_SIZE]
+        if len(line) == _LONGEST_SIZE or b"\n" in line:
+            raise UnusualError
+        return None
+
+
+def decoded(body: bytes, coding: str | None) -> bytes:
+    """The content of a whole body.
+
+    Raises:
+        UnusualError: It is coded otherwise, or not well.
+    """
+    if coding is None:
+        return body
+    if coding.lower() not in _GZIP:
+        raise UnusualError
+    decoder = zlib.decompressobj(_WITH_GZIP_HEADER)
+    try:
+        content = decoder.decompress(body)
+    except zlib.error:
+        raise UnusualError from None
+    if not decoder.eof or decoder.unused_data:
+        raise UnusualError
+    return content

@@ -1,0 +1,131 @@
+"""urllib3's connections, which tell their exchange that they serve it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from threadllm.transport.inflight import in_flight
+from threadllm.transport.wire.kernel import keeps_timeouts, set_timeouts, state_of
+from threadllm.transport.wire.tape import Tape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from threadllm.call import Exchange
+    from threadllm.transport.wire.kernel import State
+    from threadllm.transport.wire.timeouts import Timeouts
+
+T = TypeVar("T", bound=type)
+
+_AT_ONCE = 1 << 13  # bytes that a socket takes without waiting
+
+
+def named_as(original: type) -> Callable[[T], T]:
+    """Name a class as another is named, which error texts show."""
+
+    def name(cls: T) -> T:
+        cls.__name__, cls.__qualname__ = original.__name__, original.__qualname__
+        cls.__module__ = original.__module__
+        return cls
+
+    return name
+
+
+@named_as(HTTPConnection)
+class Connection(HTTPConnection):
+    """A connection of a dispatcher.
+
+    Attributes:
+        refusal: What connecting has ended in, for urllib3 to meet.
+    """
+
+    refusal: Exception | None = None
+    _served: Exchange | None = None
+    _at_rest: State | None = None  # as it was when it was last given back
+    _kept: Timeouts | None = None  # what the kernel keeps, if it does
+
+    # What urllib3 calls.
+
+    def connect(self) -> None:
+        """Open the connection.
+
+        Raises:
+            Exception: What an earlier attempt ended in, if that is to be met here.
+        """
+        refusal, self.refusal = self.refusal, None
+        if refusal is not None:
+            raise refusal
+        self._kept = self._at_rest = None
+        self.serve()
+        super().connect()
+        self.serve()  # now it has a socket
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is open still, and nothing has come unasked."""
+        known = state_of(self.sock) if self._at_rest else None
+        if known is None or self._at_rest is None:
+            return super().is_connected
+        return known.established and known.received == self._at_rest.received
+
+    def request(self, *args: Any, **options: Any) -> None:
+        """Send a request, as urllib3 does, which has Python keep the timeouts."""
+        self.serve()
+        if self._kept is not None:
+            set_timeouts(self.sock, None, None)
+            self._kept = None
+        super().request(*args, **options)
+
+    def getresponse(self) -> Any:
+        """The answer, as urllib3 reads it; with that, what was played is over."""
+        response = super().getresponse()
+        if isinstance(self.sock, Tape):
+            self.sock = self.sock.sock
+        return response
+
+    # What the short way calls.
+
+    def send_at_once(self, request: bytes, timeouts: Timeouts) -> None:
+        """Send a request in one piece, and set the timeout for what is read then.
+
+        Raises:
+            OSError: It could not be sent; BlockingIOError, or TimeoutError, not in time.
+        """
+        if keeps_timeouts(self.sock):
+            if self._kept != timeouts:
+                set_timeouts(self.sock, *timeouts)
+                self._kept = timeouts
+            self.sock.sendall(request)
+            return
+        if len(request) > _AT_ONCE:
+            self.sock.settimeout(timeouts.connect)
+        self.sock.sendall(request)
+        if self.sock.gettimeout() != timeouts.read:  # to set it is a call to the kernel
+            self.sock.settimeout(timeouts.read)
+
+    def serve(self) -> None:
+        """Tell the exchange in flight that this is its connection."""
+        self._served = in_flight.exchange
+        if self._served is not None:
+            self._served.travels(self)
+
+    def retire(self) -> None:
+        """Serve no exchange any longer."""
+        self._at_rest = state_of(self.sock) if self.sock else None
+        served, self._served = self._served, None
+        if served is not None:
+            served.travels(None)
+
+    def has_missed(self) -> bool:
+        """Whether the other side has certainly received nothing since this was last given back."""
+        known = state_of(self.sock) if self._at_rest else None
+        if known is None or self._at_rest is None:
+            return False
+        return known.acknowledged == self._at_rest.acknowledged
+
+
+@named_as(HTTPSConnection)
+class SecureConnection(Connection, HTTPSConnection):
+    """The same with TLS."""

@@ -1,0 +1,87 @@
+"""One request and its answer on an open connection: one send, and as few reads as they take."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from threadllm.transport.wire.answers import Chunks, Piece, UnusualError, decoded, read_head
+from threadllm.transport.wire.tape import Tape
+
+if TYPE_CHECKING:
+    import socket
+
+    from threadllm.transport.wire.answers import Head
+    from threadllm.transport.wire.connections import Connection
+    from threadllm.transport.wire.timeouts import Timeouts
+
+_PIECE = 1 << 16  # bytes that are read at a time
+
+
+class Answer(NamedTuple):
+    """An answer that has come whole.
+
+    Attributes:
+        head: What came first.
+        content: The body, decoded.
+        size: Bytes of the body as they were sent.
+        closes: Whether the connection is of no further use.
+    """
+
+    head: Head
+    content: bytes
+    size: int
+    closes: bool
+
+
+def exchange(
+    connection: Connection, request: bytes, timeouts: Timeouts, *, whole: bool
+) -> Answer | Tape:
+    """Send a request and read its answer; what happened, on tape, if that is urllib3's to judge.
+
+    Args:
+        connection: An open connection.
+        request: Head and body.
+        timeouts: As urllib3 applies them.
+        whole: Whether the body is wanted at once, and not as a stream.
+    """
+    sock, received = connection.sock, bytearray()
+    sys.audit("http.client.send", connection, request)
+    try:
+        connection.send_at_once(request, timeouts)
+    except OSError as error:
+        return Tape(sock, refused=_as_python_says(error))
+    try:
+        if whole:
+            return _read(sock, received)
+        received += sock.recv(_PIECE)
+    except UnusualError:
+        return Tape(sock, received)
+    except OSError as error:
+        return Tape(sock, received, broke=_as_python_says(error))
+    return Tape(sock, received)
+
+
+def _as_python_says(error: OSError) -> OSError:
+    """The error that a socket has whose timeouts Python keeps."""
+    return TimeoutError("timed out") if isinstance(error, BlockingIOError) else error
+
+
+def _read(sock: socket.socket, received: bytearray) -> Answer:
+    while True:
+        _receive(sock, received)
+        head = read_head(received)
+        if head is not None:
+            break
+    body = Chunks(head.size) if head.length is None else Piece(head.size, head.length)
+    while (data := body.read(received)) is None:
+        _receive(sock, received)
+    content = decoded(data, head.fields.get("content-encoding"))
+    return Answer(head, content, len(data), head.closes or len(received) > body.end)
+
+
+def _receive(sock: socket.socket, received: bytearray) -> None:
+    piece = sock.recv(_PIECE)
+    if not piece:
+        raise UnusualError  # it ended too early
+    received += piece

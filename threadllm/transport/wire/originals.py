@@ -1,0 +1,39 @@
+"""Whether anybody stands between requests and the socket who would miss being asked."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+
+from requests import adapters
+from requests.adapters import HTTPAdapter
+from urllib3 import connection, connectionpool
+
+from threadllm.transport.neighbours import Originals
+
+_PASSED_BY = Originals(
+    [
+        (HTTPAdapter, "send build_response", adapters),
+        (HTTPAdapter, "get_connection_with_tls_context cert_verify request_url", adapters),
+        (connectionpool.HTTPConnectionPool, "urlopen _make_request", connectionpool),
+        (connectionpool.HTTPConnectionPool, "_new_conn _get_conn _put_conn", connectionpool),
+        (connection.HTTPConnection, "connect request putrequest putheader getresponse", connection),
+        (connection.HTTPSConnection, "connect", connection),
+        (http.client.HTTPConnection, "connect request putrequest putheader", http.client),
+        (http.client.HTTPConnection, "endheaders send getresponse", http.client),
+        (http.client.HTTPResponse, "begin read", http.client),
+    ]
+)
+_LOG = logging.getLogger("urllib3.connectionpool")
+
+
+def unwatched() -> bool:
+    """Whether no step from requests' adapter to the socket is instrumented, mocked or logged."""
+    client = http.client.HTTPConnection
+    return (
+        _PASSED_BY.genuine
+        and connectionpool.HTTPConnectionPool.ConnectionCls is connection.HTTPConnection
+        and connectionpool.HTTPSConnectionPool.ConnectionCls is connection.HTTPSConnection
+        and not client.debuglevel
+        and not _LOG.isEnabledFor(logging.DEBUG)
+    )

@@ -1,0 +1,25 @@
+"""The timeouts of one request, as requests takes them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+_LONGEST = 10**8  # seconds; what is longer, up to infinity, is for requests to refuse
+
+
+class Timeouts(NamedTuple):
+    """Seconds to connect, or to send, and seconds to wait for bytes; None waits for ever."""
+
+    connect: float | None
+    read: float | None
+
+    @classmethod
+    def of(cls, timeout: Any) -> Timeouts | None:
+        """The timeouts in an argument of requests; None if it is for requests to judge."""
+        parts = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        sound = len(parts) == len(cls._fields) and all(map(_is_sound, parts))
+        return cls(*parts) if sound else None
+
+
+def _is_sound(seconds: Any) -> bool:
+    return seconds is None or (type(seconds) in {int, float} and 0 < seconds < _LONGEST)
