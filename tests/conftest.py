@@ -8,6 +8,19 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--sdks", action="store_true", help="run what needs the extra of that name")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without the option what is marked `sdks` is left out; with it nothing of it is skipped."""
+    if config.getoption("sdks"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("sdks")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture
 def eager_switching():
     """Lets threads take turns as often as they can."""

@@ -259,6 +259,14 @@ class ShapedError(Exception):
             Reply(400, {"x": "y"}, BODY),
         ),
         (
+            ShapedError(
+                status_code=429,
+                response=SimpleNamespace(headers={}),  # litellm makes its own
+                litellm_response_headers={"Retry-After": "7"},
+            ),
+            Reply(429, {"retry-after": "7"}),
+        ),
+        (
             ShapedError(status_code=500, body="raw", response=SimpleNamespace(content=b"<html>")),
             Reply(500),
         ),

@@ -88,8 +88,13 @@ def status_of(error: BaseException) -> int | None:
 
 
 def _headers(error: BaseException) -> dict[str, str]:
-    for holder in (getattr(error, "response", None), error):
-        items = getattr(getattr(holder, "headers", None), "items", None)
+    candidates = (
+        getattr(error, "litellm_response_headers", None),  # its response is one that it made up
+        getattr(getattr(error, "response", None), "headers", None),
+        getattr(error, "headers", None),
+    )
+    for headers in candidates:
+        items = getattr(headers, "items", None)
         if callable(items):  # urllib's headers are a message, and no Mapping
             return {str(name).lower(): str(value) for name, value in items()}
     return {}
