@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from requests.adapters import BaseAdapter
 
+# Somebody may have put a subclass in its place, as requests-cache does: its methods are here.
+_SESSION: Any = next(kind for kind in requests.Session.__mro__ if "get_adapter" in vars(kind))
+
 
 class _GetAdapter:
     """`Session.get_adapter` for one while, over whatever was found there.
@@ -51,7 +54,7 @@ class _GetAdapter:
     def remove(self) -> None:
         """Put back what was found, unless somebody has put something else there."""
         self.wanted = False
-        if vars(requests.Session)["get_adapter"] is self:
+        if vars(_SESSION)["get_adapter"] is self:
             _set("get_adapter", self.found)
 
 
@@ -79,22 +82,22 @@ class _Patch:
                     self._uninstall()
 
     def _install(self) -> None:
-        _ = requests.Session.get_adapter  # one that is wanted no more goes
-        self._get_adapter = _GetAdapter(vars(requests.Session)["get_adapter"])
+        _ = _SESSION.get_adapter  # one that is wanted no more goes
+        self._get_adapter = _GetAdapter(vars(_SESSION)["get_adapter"])
         _set("get_adapter", self._get_adapter)
         _set("cookies", self._cookies)
 
     def _uninstall(self) -> None:
         self._get_adapter.remove()
-        if vars(requests.Session).get("cookies") is self._cookies:
-            delattr(requests.Session, "cookies")
+        if vars(_SESSION).get("cookies") is self._cookies:
+            delattr(_SESSION, "cookies")
 
 
 patched = _Patch().in_place
 
 
 def _set(name: str, attribute: object) -> None:
-    setattr(requests.Session, name, attribute)
+    setattr(_SESSION, name, attribute)
 
 
 def _bound(found: Any, session: requests.Session | None, owner: type[requests.Session]) -> Any:
