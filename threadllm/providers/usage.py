@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from threadllm.outcome import Usage
 from threadllm.providers.reply import parse_body
 
@@ -22,38 +20,36 @@ _MARKS = (b'"usage"', b'"prompt_eval_count"', b'"eval_count"')
 # Where usage stands: at the top, in Anthropic's message_start, in OpenAI's response.completed.
 _PLACES = ("message", "response")
 _LONGEST_LINE = 1 << 20
+_NONE = Usage()
 
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _read(fields: Mapping[str, object]) -> Usage:
+def _read(fields: dict[str, object]) -> Usage:
     for inputs, output in _FIELDS:
         if inputs[0] in fields or output in fields:
-            return Usage(
-                sum(_count(fields.get(name)) for name in inputs), _count(fields.get(output))
-            )
-    return Usage()
+            return Usage(sum(map(_count, map(fields.get, inputs))), _count(fields.get(output)))
+    return _NONE
 
 
 def usage_in(body: object) -> Usage:
     """The usage that a parsed body names; zero where it names none."""
-    if not isinstance(body, Mapping):
-        return Usage()
-    places = [body, *(body.get(name) for name in _PLACES)]
-    for place in places:
-        if isinstance(place, Mapping):
+    if not isinstance(body, dict):
+        return _NONE
+    for place in (body, *map(body.get, _PLACES)):
+        if isinstance(place, dict):
             fields = place.get("usage", place)
-            found = _read(fields) if isinstance(fields, Mapping) else Usage()
-            if found != Usage():
+            found = _read(fields) if isinstance(fields, dict) else _NONE
+            if found.total_tokens:
                 return found
-    return Usage()
+    return _NONE
 
 
 def usage_of(content: bytes) -> Usage:
     """The usage that a whole body names; it is parsed only if it can name one."""
-    return usage_in(parse_body(content)) if any(mark in content for mark in _MARKS) else Usage()
+    return usage_in(parse_body(content)) if any(mark in content for mark in _MARKS) else _NONE
 
 
 class StreamUsage:
