@@ -221,6 +221,7 @@ ORDINARY = [
     {"files": {"f": ("n.txt", b"data")}, "auth": sign},
     {"data": pieces, "hooks": {"response": note}},
     {"url": "http://user:password@other.test/"},
+    {"cookies": {"a": "b"}},
 ]
 
 
@@ -287,25 +288,25 @@ def test_a_prepared_request_of_another_class_is_made_where_it_was_put(session):
 
 @pytest.mark.parametrize("headers", [{"authorization": "Bearer sk-planted"}, {}])
 @pytest.mark.parametrize("on_session", [True, False])
-@pytest.mark.parametrize("more", [{}, {"cookies": {"a": "b"}}], ids=["quickly", "by requests"])
-def test_netrc_takes_the_place_of_no_header(session, headers, on_session, more):
+@pytest.mark.parametrize("url", [URL, Text(URL)], ids=["quickly", "by requests"])
+def test_netrc_takes_the_place_of_no_header(session, headers, on_session, url):
     """What the code sets stays, in its own spelling; .netrc serves those who set nothing."""
     if on_session:
         session.headers.update(headers)
         headers = {}
-    sent, by_requests = prepared(session, headers=headers, **more)
+    sent, by_requests = prepared(session, url, headers=headers)
 
     found = {name: value for name, value in sent.headers.items() if name.lower() == "authorization"}
     own = {name: value for name, value in session.headers.items() if "auth" in name} | headers
     assert found == (own or {"Authorization": "Basic dXNlcjpzay1wbGFudGVkLW5ldHJj"})
-    assert by_requests == bool(more)
+    assert by_requests == (type(url) is Text)
 
 
 def test_a_netrc_of_somebodys_own_is_asked(session):
     """A replacement of the look-up is called, and takes the place of no header either."""
     with mock.patch("requests.sessions.get_netrc_auth", return_value=("other", "one")) as look_up:
         sent, _ = prepared(session)
-        kept, _ = prepared(session, headers={"Authorization": "own"}, cookies={"a": "b"})
+        kept, _ = prepared(session, Text(URL), headers={"Authorization": "own"})
     assert sent.headers["Authorization"] == "Basic b3RoZXI6b25l"
     assert kept.headers["Authorization"] == "own"
     assert look_up.call_args_list[0] == mock.call(URL)
@@ -319,7 +320,7 @@ def test_whoever_signs_in_place_of_prepare_request_is_heeded(session):
         sent.headers["Authorization"] = "signed"
         return sent
 
-    request = requests.Request("GET", URL, {"Authorization": "own"}, cookies={"a": "b"})
+    request = requests.Request("GET", Text(URL), {"Authorization": "own"})
     assert prepare_request(found, session, request).headers["Authorization"] == "signed"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import lru_cache
+from http.cookiejar import CookieJar
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,8 +56,10 @@ def prepare_request(found: Callable[..., Any], session: requests.Session, reques
     prepared, headers = PreparedRequest(), object.__new__(CaseInsensitiveDict)
     vars(headers)["_store"] = plan.headers.copy()
     vars(prepared).update(
-        method=request.method.upper(), url=plan.url, headers=headers, _cookies=RequestsCookieJar()
+        method=request.method.upper(), url=plan.url, headers=headers, _cookies=plan.cookies
     )
+    if vars(plan.cookies)["_cookies"]:
+        prepared.prepare_cookies(plan.cookies)
     prepared.prepare_body(request.data, request.files, request.json)
     if plan.auth is not None:
         prepared.prepare_auth(plan.auth, request.url)
@@ -87,12 +90,12 @@ class _Plan(NamedTuple):
 
     url: str
     headers: _Headers
+    cookies: CookieJar
     auth: Any
     hooks: Any
 
 
 def _is_usual(session: requests.Session, request: Any) -> bool:
-    jar: Any = session.cookies
     return (
         type(request) is Request
         and type(request.method) is str
@@ -101,8 +104,6 @@ def _is_usual(session: requests.Session, request: Any) -> bool:
         and type(request.params) in _PARAMS
         and type(session.headers) is CaseInsensitiveDict
         and type(session.params) is dict
-        and type(jar) is RequestsCookieJar
-        and not (vars(jar)["_cookies"] or request.cookies)
         and vars(sessions)["PreparedRequest"] is PreparedRequest
         and _KNOWN
         and _ORIGINALS.genuine
@@ -114,6 +115,7 @@ def _plan(session: requests.Session, request: Any) -> _Plan | None:
     if not {*map(type, chain.from_iterable(pairs))} <= _TEXTS:
         return None
     headers = _merged(pairs)
+    jar = _merged_cookies(session.cookies, request.cookies or {})
     auth = request.auth
     if session.trust_env and not (auth or session.auth):
         auth = None if "authorization" in headers else netrc_auth(request.url)
@@ -124,7 +126,7 @@ def _plan(session: requests.Session, request: Any) -> _Plan | None:
         url, own_auth = _address(request.url, params)
     else:
         url, own_auth = _known_address(request.url)
-    return _Plan(url, headers, own_auth if auth is None else auth, hooks)
+    return _Plan(url, headers, jar, own_auth if auth is None else auth, hooks)
 
 
 def _pairs(headers: Any) -> Iterable[tuple[str, str | None]]:
@@ -141,6 +143,14 @@ def _merged(pairs: tuple[tuple[str, str | None], ...]) -> _Headers:
             utils.check_header_validity((name, value))
             sent[lower] = name, value
     return sent
+
+
+def _merged_cookies(own: Any, given: Any) -> CookieJar:
+    jar = RequestsCookieJar()
+    if type(own) is RequestsCookieJar and not (vars(own)["_cookies"] or given):
+        return jar
+    given = given if isinstance(given, CookieJar) else cookies.cookiejar_from_dict(given)
+    return cookies.merge_cookies(cookies.merge_cookies(jar, own), given)
 
 
 def _address(url: str, params: Any) -> tuple[str, tuple[str, str] | None]:
