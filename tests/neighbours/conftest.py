@@ -16,6 +16,8 @@ from .support import AT_ONCE, WAYS, asking, together, values
 
 __all__ = ["serve", "sim"]
 
+_ = threadllm.session  # the package's own class is made of requests' own, whoever comes later
+
 _PATCHED = [  # what neighbours put their own things into
     requests,
     requests.api,
