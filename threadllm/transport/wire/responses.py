@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from threadllm.transport.wire.answers import Head
     from threadllm.transport.wire.exchanges import Answer
 
-_VERSIONS = {"version": 11, "version_string": "HTTP/1.1"}
-_VERSION: dict[str, Any] = {  # urllib3 before 2.3 knows one of them only
-    name: value for name, value in _VERSIONS.items() if name in signature(HTTPResponse).parameters
-}
 _COOKIES = "set-cookie"
 _SAMPLE = {"X-Name": "value"}
 _CONTAINER_AS_EXPECTED = vars(HTTPHeaderDict(_SAMPLE)) == {
@@ -60,35 +56,43 @@ def response_to(request: PreparedRequest, answer: Answer, **of_urllib3: Any) -> 
     Args:
         request: What was sent.
         answer: What came.
-        of_urllib3: Further arguments of urllib3's response.
+        of_urllib3: Attributes of urllib3's response: `pool`, `request_url`, `retries`.
     """
     head = answer.head
-    original: Any = _Original(head.headers) if _COOKIES in head.fields else None
-    raw = HTTPResponse(
-        _read_body(),
-        _header_dict(head),
-        head.status,
-        reason=head.reason,
-        preload_content=False,
-        decode_content=False,
-        original_response=original,
-        request_method=request.method,
-        **_VERSION,
-        **of_urllib3,
-    )
-    if head.length is not None:
-        vars(raw).update(length_remaining=0, _fp_bytes_read=answer.size)
     response = Response()
     response.status_code = head.status
     response.reason = head.reason
     response.headers = _case_insensitive_dict(head)
     response.encoding = get_encoding_from_headers(response.headers)
-    response.raw = raw
+    response.raw = _raw(answer, **of_urllib3)
     response.request = request
     response.url = str(request.url)
-    extract_cookies_to_jar(response.cookies, request, raw)
+    if _COOKIES in head.fields:
+        extract_cookies_to_jar(response.cookies, request, response.raw)
     vars(response).update(_content=answer.content, _content_consumed=True)
     return response
+
+
+def _raw(answer: Answer, *, pool: Any, request_url: str, retries: Any) -> HTTPResponse:
+    """urllib3's response, copied from one that has been read: to make one costs much more."""
+    head = answer.head
+    raw = HTTPResponse.__new__(HTTPResponse)
+    whole = head.length is not None
+    vars(raw).update(
+        _READ,
+        headers=_header_dict(head),
+        status=head.status,
+        reason=head.reason,
+        chunked=not whole,
+        length_remaining=0 if whole else None,
+        _fp_bytes_read=answer.size if whole else 0,
+        _decoded_buffer=_Buffer(),
+        _original_response=_Original(head.headers) if _COOKIES in head.fields else None,
+        _pool=pool,
+        _request_url=request_url,
+    )
+    raw.retries = retries
+    return raw
 
 
 def _read_body() -> io.BytesIO:
@@ -96,6 +100,16 @@ def _read_body() -> io.BytesIO:
     body = io.BytesIO()
     body.close()
     return body
+
+
+_VERSIONS = {"version": 11, "version_string": "HTTP/1.1"}
+_VERSION: dict[str, Any] = {  # urllib3 before 2.3 knows one of them only
+    name: value for name, value in _VERSIONS.items() if name in signature(HTTPResponse).parameters
+}
+_READ = vars(
+    HTTPResponse(_read_body(), status=200, preload_content=False, decode_content=False, **_VERSION)
+)
+_Buffer = type(_READ["_decoded_buffer"])
 
 
 def _header_dict(head: Head) -> HTTPHeaderDict:
