@@ -49,6 +49,13 @@ class SystemClock:
 SYSTEM: Clock = SystemClock()
 
 
+class Unhurried(threading.Condition):
+    """A condition for housekeeping, which nothing else waits for.
+
+    A test's clock that jumps from one sleeper to the next does not jump on its account.
+    """
+
+
 class Sleeper:
     """An interruptible sleep that any number of threads may share.
 

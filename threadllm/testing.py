@@ -6,6 +6,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from threadllm.clock import Unhurried
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,6 +26,7 @@ class FakeClock:
         self._sleeping = threading.Condition()  # guards what follows, and tells when it grows
         self._now = start
         self._deadlines: dict[int, tuple[float, threading.Condition]] = {}  # by thread
+        self._unhurried: dict[int, tuple[float, threading.Condition]] = {}  # woken, not awaited
 
     def monotonic(self) -> float:
         """See `threadllm.clock.Clock.monotonic`."""
@@ -43,11 +46,12 @@ class FakeClock:
             deadline = self._now + timeout
             if deadline <= self._now:
                 return
-            self._deadlines[me] = (deadline, condition)
+            sleepers = self._unhurried if isinstance(condition, Unhurried) else self._deadlines
+            sleepers[me] = (deadline, condition)
             self._sleeping.notify_all()
         condition.wait()
         with self._sleeping:
-            self._deadlines.pop(me, None)
+            sleepers.pop(me, None)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and wake whoever waited for what has come."""
@@ -116,9 +120,12 @@ class FakeClock:
         """Who is woken sleeps no more, whether or not its thread has run yet."""
         with self._sleeping:
             self._now = max(self._now, moment)
-            due = {t: c for t, (deadline, c) in self._deadlines.items() if deadline <= self._now}
-            for thread in due:
-                del self._deadlines[thread]
-        for condition in set(due.values()):
+            due = set()
+            for sleepers in (self._deadlines, self._unhurried):
+                for thread, (deadline, condition) in [*sleepers.items()]:
+                    if deadline <= self._now:
+                        del sleepers[thread]
+                        due.add(condition)
+        for condition in due:
             with condition:
                 condition.notify_all()

@@ -8,37 +8,44 @@ an error, by playing to them what has happened on the connection so far.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from requests.adapters import HTTPAdapter
-
+from threadllm.clock import SYSTEM
 from threadllm.transport.wire.connections import Connection
 from threadllm.transport.wire.conversation import converse
+from threadllm.transport.wire.furnished import FurnishedAdapter, KnownPools
 from threadllm.transport.wire.heads import head_of, target_of
+from threadllm.transport.wire.janitor import Janitor
 from threadllm.transport.wire.originals import unwatched
-from threadllm.transport.wire.pools import POOLS, stage
+from threadllm.transport.wire.pools import pools_for, stage
 from threadllm.transport.wire.responses import response_to
 from threadllm.transport.wire.timeouts import Timeouts
+from threadllm.transport.wire.tls import unambiguous
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
+    from threadllm.clock import Clock
     from threadllm.transport.wire.heads import Target
     from threadllm.transport.wire.pools import Pool
 
-_ORIGINS = 64  # that have connections at a time
+_ORIGINS = 64  # whose pools are at hand
 
 
-class WireAdapter(HTTPAdapter):
+class WireAdapter(FurnishedAdapter):
     """Shared by the threads of a dispatcher.
 
     Args:
         concurrency: How many requests may be in flight.
+        clock: Tells how long connections are idle.
     """
 
-    def __init__(self, concurrency: int) -> None:
-        super().__init__(pool_connections=_ORIGINS, pool_maxsize=concurrency)
-        self._watched = HTTPAdapter(pool_connections=_ORIGINS, pool_maxsize=concurrency)
+    def __init__(self, concurrency: int, clock: Clock = SYSTEM) -> None:
+        self._janitor = Janitor(concurrency, clock)
+        super().__init__(partial(pools_for, self._janitor))
+        self._known = KnownPools()
+        self._watched = FurnishedAdapter(self._known.furnish)
         self._pools: dict[tuple[object, ...], Pool] = {}  # no lock: to find one twice does no harm
 
     def send(
@@ -51,6 +58,7 @@ class WireAdapter(HTTPAdapter):
         proxies: Any = None,
     ) -> Response:
         """Send a request, as `HTTPAdapter.send` does."""
+        verify = unambiguous(verify)
         if not unwatched():
             return self._watched.send(request, stream, timeout, verify, cert, proxies)
         target, timeouts = target_of(str(request.url)), Timeouts.of(timeout)
@@ -70,22 +78,19 @@ class WireAdapter(HTTPAdapter):
         return response
 
     def close(self) -> None:
-        """Close what is idle; what is in use is closed when it comes back."""
+        """Close what is idle."""
         super().close()
+        self._pools.clear()
+        self._janitor.close_all()
         self._watched.close()
+        self._known.close()
+
+    def end(self) -> None:
+        """Close what is idle, and from now on whatever is given back."""
+        self._janitor.close()
+        self.close()
 
     # What requests calls on the long way.
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pool manager, with pools of ours."""
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = POOLS
-
-    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        """The pool manager for a proxy, with pools of ours."""
-        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        manager.pool_classes_by_scheme = POOLS
-        return manager
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         """The pool for a request; during a play, that of the connection that plays."""
@@ -98,8 +103,10 @@ class WireAdapter(HTTPAdapter):
     def _pool(self, request: PreparedRequest, target: Target, verify: Any) -> Pool:
         key = target.scheme, target.host, target.port, verify
         pool = self._pools.get(key)
-        if pool is None or pool.pool is None:  # it was closed
+        if pool is None:
             found: Any = super().get_connection_with_tls_context(request, verify)
             self.cert_verify(found, str(request.url), verify, None)
+            if len(self._pools) >= _ORIGINS:
+                self._pools.clear()
             pool = self._pools[key] = found
         return pool

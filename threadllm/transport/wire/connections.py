@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from threadllm.transport.inflight import in_flight
+from threadllm.transport.wire.idle import CountedConnection
 from threadllm.transport.wire.kernel import keeps_timeouts, set_timeouts, state_of
 from threadllm.transport.wire.tape import Tape
+from threadllm.transport.wire.tls import SharingConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +36,7 @@ def named_as(original: type) -> Callable[[T], T]:
 
 
 @named_as(HTTPConnection)
-class Connection(HTTPConnection):
+class Connection(CountedConnection):
     """A connection of a dispatcher.
 
     Attributes:
@@ -127,5 +129,5 @@ class Connection(HTTPConnection):
 
 
 @named_as(HTTPSConnection)
-class SecureConnection(Connection, HTTPSConnection):
+class SecureConnection(Connection, SharingConnection):
     """The same with TLS."""

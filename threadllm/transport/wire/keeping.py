@@ -1,4 +1,4 @@
-"""The adapter of a dispatcher: made with its first request, closed when it ends."""
+"""The adapter of a dispatcher: made with its first request, ended when the dispatcher has ended."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ if TYPE_CHECKING:
     from threadllm.call import Terms
 
 
+class _Keeping:
+    """An adapter that many may close, as they may close any, and one can end."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.adapter = WireAdapter(terms.quota.concurrency, terms.sleeper.clock)
+
+    def close(self) -> None:
+        """There will be no more requests."""
+        self.adapter.end()
+
+
 def adapter_of(terms: Terms) -> WireAdapter:
     """The adapter of the dispatcher that has these terms."""
-    return cast(
-        "WireAdapter",
-        terms.connections.thing(lambda: WireAdapter(terms.quota.concurrency)),
-    )
+    return cast("_Keeping", terms.connections.thing(lambda: _Keeping(terms))).adapter

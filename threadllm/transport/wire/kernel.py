@@ -43,7 +43,7 @@ def state_of(sock: socket.socket) -> State | None:
         state, acknowledged, received = _INFO.unpack(
             sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
         )
-    except (OSError, struct.error):  # no TCP, or an older kernel
+    except (AttributeError, OSError, struct.error):  # TLS within TLS, no TCP, an older kernel
         return None
     return State(state == _ESTABLISHED, acknowledged, received)
 

@@ -5,34 +5,20 @@ urllib3 opens, verifies and closes connections, and speaks to proxies.
 
 from __future__ import annotations
 
-import queue
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from threadllm.transport.wire.connections import Connection, SecureConnection, named_as
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-
-T = TypeVar("T")
-
-
-class Idle(queue.LifoQueue[T]):
-    """Connections that wait, the last one used to go first.
-
-    It is never full: not more connections are in use than there are slots.
-    """
-
-    def __init__(self, _: int) -> None:
-        super().__init__()
-
-    def _put(self, item: T) -> None:
-        if item is not None:  # with which urllib3 fills a new queue
-            super()._put(item)
+    from threadllm.transport.wire.furnished import Makers
+    from threadllm.transport.wire.janitor import Janitor
 
 
 class _Stage(threading.local):
@@ -58,27 +44,55 @@ stage = _Stage()
 
 @named_as(HTTPConnectionPool)
 class Pool(HTTPConnectionPool):
-    """Connections to one origin."""
+    """Connections to one origin.
 
-    QueueCls: Any = Idle
+    Args:
+        janitor: Sees to those that are idle.
+        host: As urllib3 has it.
+        port: As urllib3 has it.
+        options: urllib3's.
+    """
+
     ConnectionCls = Connection
+
+    def __init__(
+        self, janitor: Janitor, host: str, port: int | None = None, **options: Any
+    ) -> None:
+        self._janitor = janitor
+        self._idle = idle = janitor.idle(self.scheme, host.lower(), port)
+        self.QueueCls: Any = lambda _: idle  # which is never full
+        super().__init__(host, port, **{**options, "maxsize": 0})  # no places to be filled
 
     def take(self) -> Any:
         """A connection, which may have to be opened first."""
-        return self._get_conn()
+        while (connection := self._idle.take()) is not None:
+            if connection.is_connected:
+                return connection
+            connection.close()
+        return self._new_conn()
 
     def give_back(self, connection: Connection) -> None:
         """Let a connection wait for the next exchange."""
-        self._put_conn(connection)
+        connection.retire()
+        if self.pool is None:  # somebody has closed it
+            connection.close()
+        self._idle.put(connection)
+
+    # What urllib3 calls.
 
     def _get_conn(self, timeout: float | None = None) -> Any:
+        _ = timeout  # there is nothing to wait for
         playing, stage.connection = stage.connection, None
-        return playing or super()._get_conn(timeout)
+        return playing or self.take()
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
-            conn.retire()
-        super()._put_conn(conn)
+            self.give_back(conn)
+
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
+        self._janitor.admit(connection, self._idle)
+        return connection
 
 
 @named_as(HTTPSConnectionPool)
@@ -88,4 +102,15 @@ class SecurePool(Pool, HTTPSConnectionPool):
     ConnectionCls = SecureConnection
 
 
-POOLS = {"http": Pool, "https": SecurePool}
+def pools_for(janitor: Janitor, makers: Makers) -> Makers:
+    """What makes pools, by scheme: of ours where a manager has urllib3's own.
+
+    Args:
+        janitor: Sees to their connections.
+        makers: What the manager has.
+    """
+    ours: dict[object, Callable[..., Any]] = {
+        HTTPConnectionPool: partial(Pool, janitor),
+        HTTPSConnectionPool: partial(SecurePool, janitor),
+    }
+    return {scheme: ours.get(make, make) for scheme, make in makers.items()}
