@@ -10,7 +10,7 @@ from threadllm.quota import Quota
 from threadllm.retry import Retry
 
 if TYPE_CHECKING:
-    from threadllm.transport import session
+    from threadllm.transport import Session, session
 
 __version__ = "0.1.0"
 
@@ -23,6 +23,7 @@ __all__ = [
     "Quota",
     "RequestRecord",
     "Retry",
+    "Session",
     "ThreadLLMError",
     "Totals",
     "Usage",
@@ -33,9 +34,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import `session` when it is asked for: it brings requests along."""
-    if name == "session":
-        from threadllm.transport import session
+    """Import `Session` and `session` when they are asked for: they bring requests along."""
+    if name in {"Session", "session"}:
+        from threadllm.transport import Session, session
 
-        return session
+        return Session if name == "Session" else session
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

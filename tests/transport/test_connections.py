@@ -180,8 +180,8 @@ def test_an_adapter_shows_what_the_one_within_has():
     assert call(look).value == (0, False, False)
 
 
-def test_a_session_closed_within_a_call_leaves_the_threads_connection_alone(serve):
-    """Closing the thread's own session closes its connections, and it can be used again."""
+def test_a_session_closed_within_a_call_leaves_the_dispatchers_connections_alone(serve):
+    """Closing a session closes what is its own, and it can be used again."""
     server = serve(reply(b"well"))
 
     def ask(close):
@@ -194,7 +194,7 @@ def test_a_session_closed_within_a_call_leaves_the_threads_connection_alone(serv
     outcomes = run(ask, [False, True, False, False])
 
     assert [outcome.value for outcome in outcomes] == ["well"] * 4
-    assert server.connections == 2
+    assert server.connections == 1
 
 
 def test_an_idle_connection_that_the_server_closed_is_replaced(serve):

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import contextmanager
+from types import FunctionType
 from unittest import mock
 
 import pytest
@@ -14,16 +15,19 @@ import threadllm
 from .support import call, reply, run
 
 PLAIN = requests.Session.get_adapter
+METHODS = ["get_adapter", "merge_environment_settings", "prepare_request", "rebuild_auth"]
 URL = "http://llm.test/"
 
 
 @pytest.fixture(autouse=True)
 def _left_as_found():
     """After every test requests is what it was, to whoever looks at it."""
+    seen = {name: getattr(requests.Session, name) for name in METHODS}
+    before = dict(vars(requests.Session))
     yield
-    assert requests.Session.get_adapter is PLAIN
-    assert vars(requests.Session)["get_adapter"] is PLAIN
-    assert "cookies" not in vars(requests.Session)
+    for name, method in seen.items():
+        assert getattr(requests.Session, name) is method
+    assert dict(vars(requests.Session)) == before
 
 
 @contextmanager
@@ -41,6 +45,11 @@ def running():
 
 def get(url=URL):
     return requests.get(url, timeout=5).text
+
+
+def redirecting(request):
+    """The answer of a server that sends everybody to another of its pages."""
+    return reply(b"well") if request.target == "/there" else reply(status=302, location="/there")
 
 
 def test_outside_calls_nothing_is_changed():
@@ -262,8 +271,80 @@ def test_a_mock_of_the_cookies_is_left_alone():
 def test_the_attributes_can_be_looked_at_while_they_are_there():
     """On the class they are what will be put back by whoever replaces them for a while."""
     with running():
-        for name in ("get_adapter", "cookies"):
+        for name in (*METHODS, "cookies"):
             assert getattr(requests.Session, name) is vars(requests.Session)[name]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_may_be_mocked_before_a_run(serve, name):
+    """The mock is called, with what requests gives it, and is there afterwards."""
+    server = serve(redirecting)
+    genuine = getattr(requests.Session, name)
+    calls = []
+
+    def mocked(self, *args, **kwargs):
+        calls.append(self)
+        return genuine(self, *args, **kwargs)
+
+    class Own(requests.Session):
+        pass
+
+    with mock.patch.object(requests.Session, name, mocked):
+        with Own() as session:  # what is out of the ordinary is not passed by
+            session.params = None
+            session.proxies = None
+            outcome = call(lambda: session.get(server.url, timeout=5).text)
+        assert getattr(requests.Session, name) is mocked
+
+    assert outcome.value == "well"
+    assert calls
+    assert {*calls} == {session}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_may_be_mocked_within_a_run(serve, name):
+    """Begun and ended while calls run, the mock answers for so long and no longer."""
+    server = serve(redirecting)
+    with running() as pool:
+        ours = getattr(requests.Session, name)
+        with mock.patch.object(requests.Session, name, side_effect=KeyError("mocked")):
+            assert str(pool.submit(get, server.url).exception()) == "'mocked'"
+        assert getattr(requests.Session, name) is ours
+        assert pool.submit(get, server.url).result() == "well"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_mock_of_any_method_may_outlive_its_run(serve, name):
+    """What it puts back afterwards is not ours to whoever looks, nor to those who call."""
+    server = serve(reply(b"well"))
+    with running():
+        outlasting = mock.patch.object(requests.Session, name)
+        outlasting.start()
+    outlasting.stop()
+
+    assert get(server.url) == "well"
+    assert type(getattr(requests.Session, name)) is FunctionType
+
+
+def test_the_methods_are_plain_to_sessions_outside_calls(serve):
+    """While calls run elsewhere, requests does all itself."""
+    server = serve(reply(b"well"))
+    with (
+        running(),
+        mock.patch("threadllm.transport.preparing.PreparedRequest", side_effect=KeyError),
+    ):
+        assert get(server.url) == "well"
+
+
+def test_a_session_class_that_was_put_in_place_of_requests_own_is_served(serve):
+    """The methods are its parent's, as they were when this package was imported."""
+    server = serve(reply(b"well"))
+    own = type("Own", (requests.Session,), {})
+    with mock.patch.object(requests, "Session", own), mock.patch("requests.sessions.Session", own):
+        outcome = call(lambda: get(server.url))
+        assert not {*METHODS, "cookies"} & {*vars(own)}
+
+    assert (outcome.value, len(outcome.requests)) == ("well", 1)
 
 
 def test_a_subclass_that_finds_its_adapter_itself_does(serve):
@@ -286,3 +367,17 @@ def test_a_subclass_that_finds_its_adapter_itself_does(serve):
 
     assert outcome.value == ("well", "mocked")
     assert len(outcome.requests) == 1
+
+
+def test_an_adapter_found_within_a_call_can_be_mounted(serve):
+    """It carries requests once, not twice."""
+    server = serve(reply(b"well"))
+
+    def work():
+        with requests.Session() as session:
+            session.mount(server.url, session.get_adapter(server.url))
+            return session.get(server.url, timeout=5).text
+
+    outcome = call(work)
+
+    assert (outcome.value, len(outcome.requests)) == ("well", 1)

@@ -5,6 +5,6 @@ and know no dispatcher.
 """
 
 from threadllm.transport.patching import patched
-from threadllm.transport.session import session
+from threadllm.transport.session import Session, session
 
-__all__ = ["patched", "session"]
+__all__ = ["Session", "patched", "session"]

@@ -1,4 +1,4 @@
-"""How unmodified code reaches the transport: two attributes of `requests.Session`, for a while.
+"""How unmodified code reaches the transport: some attributes of `requests.Session`, for a while.
 
 They are in place only while some dispatcher runs calls, and act only within calls that asked for
 it. Whoever has patched the same attribute meanwhile is left alone.
@@ -12,59 +12,80 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from threadllm.call import current
-from threadllm.transport.adapter import CallAdapter
-from threadllm.transport.session import CallCookies, own
+from threadllm.transport.cookies import CallCookies
+from threadllm.transport.environment import merge_environment_settings
+from threadllm.transport.mounted import get_adapter
+from threadllm.transport.preparing import prepare_request
+from threadllm.transport.redirects import rebuild_auth
+from threadllm.transport.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from requests.adapters import BaseAdapter
+    from collections.abc import Callable, Iterator
 
 # Somebody may have put a subclass in its place, as requests-cache does: its methods are here.
 _SESSION: Any = next(kind for kind in requests.Session.__mro__ if "get_adapter" in vars(kind))
+# What stands in for a method, and is given what was found there, bound to the session.
+_METHODS: dict[str, Callable[..., Any]] = {
+    "get_adapter": get_adapter,
+    "merge_environment_settings": merge_environment_settings,
+    "prepare_request": prepare_request,
+    "rebuild_auth": rebuild_auth,
+}
+_INHERITED = object()
 
 
-class _GetAdapter:
-    """`Session.get_adapter` for one while, over whatever was found there.
+class _Method:
+    """A method of `requests.Session` for one while, over whatever was found there.
 
     A mock that was put over it may put it back when that while is over: then it takes itself out
     as soon as somebody looks at it.
     """
 
-    def __init__(self, found: Any) -> None:
-        self.found = found
-        self.wanted = True
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._found = vars(_SESSION).get(name, _INHERITED)
+        self._wanted = True
 
     def __get__(self, session: requests.Session | None, owner: type[requests.Session]) -> Any:
-        if not self.wanted:
+        if not self._wanted:
             self.remove()
-            return _bound(self.found, session, owner)
+            return self._bound(session, owner)
         return self if session is None else partial(self, session)
 
-    def __call__(self, session: requests.Session, url: str) -> BaseAdapter:
-        adapter: BaseAdapter = _bound(self.found, session, type(session))(url=url)
+    def __call__(self, session: requests.Session, *args: Any, **kwargs: Any) -> Any:
+        found = self._bound(session, type(session))
         call = current.get()
-        if call is None or not call.terms.patched or isinstance(adapter, CallAdapter):
-            return adapter
-        return own.adapter if _is_untouched(adapter) else CallAdapter(adapter)
+        if call is None or not call.terms.patched or isinstance(session, Session):
+            return found(*args, **kwargs)
+        return _METHODS[self._name](found, session, *args, **kwargs)
 
     def remove(self) -> None:
         """Put back what was found, unless somebody has put something else there."""
-        self.wanted = False
-        if vars(_SESSION)["get_adapter"] is self:
-            _set("get_adapter", self.found)
+        self._wanted = False
+        if vars(_SESSION).get(self._name) is not self:
+            return
+        if self._found is _INHERITED:
+            delattr(_SESSION, self._name)
+        else:
+            setattr(_SESSION, self._name, self._found)
+
+    def _bound(self, session: requests.Session | None, owner: type[requests.Session]) -> Any:
+        """What was found, as looking it up gives it: a mock need not be a function."""
+        found = self._found
+        if found is _INHERITED:
+            return getattr(super(_SESSION, owner if session is None else session), self._name)
+        return found.__get__(session, owner) if hasattr(found, "__get__") else found
 
 
 class _Patch:
-    """The two attributes, put in place by the first who needs them, taken out by the last."""
+    """The attributes, put in place by the first who needs them, taken out by the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0  # guarded by _lock
-        self._get_adapter = _GetAdapter(None)  # guarded by _lock: another for each while
+        self._methods: list[_Method] = []  # guarded by _lock: others for each while
         self._cookies = CallCookies()
 
     @contextmanager
@@ -82,43 +103,18 @@ class _Patch:
                     self._uninstall()
 
     def _install(self) -> None:
-        _ = _SESSION.get_adapter  # one that is wanted no more goes
-        self._get_adapter = _GetAdapter(vars(_SESSION)["get_adapter"])
-        _set("get_adapter", self._get_adapter)
-        _set("cookies", self._cookies)
+        for name in _METHODS:
+            getattr(_SESSION, name)  # one that is wanted no more goes
+            method = _Method(name)
+            setattr(_SESSION, name, method)
+            self._methods.append(method)
+        _SESSION.cookies = self._cookies
 
     def _uninstall(self) -> None:
-        self._get_adapter.remove()
+        while self._methods:
+            self._methods.pop().remove()
         if vars(_SESSION).get("cookies") is self._cookies:
-            delattr(_SESSION, "cookies")
+            del _SESSION.cookies
 
 
 patched = _Patch().in_place
-
-
-def _set(name: str, attribute: object) -> None:
-    setattr(_SESSION, name, attribute)
-
-
-def _bound(found: Any, session: requests.Session | None, owner: type[requests.Session]) -> Any:
-    """What was found, as looking it up gives it: a mock need not be a function."""
-    return found.__get__(session, owner) if hasattr(found, "__get__") else found
-
-
-def _is_untouched(adapter: BaseAdapter) -> bool:
-    """Whether the adapter is as `requests.Session` itself mounts it; any other stays in force."""
-    return type(adapter) is HTTPAdapter and _settings(adapter) == _UNTOUCHED
-
-
-def _settings(adapter: HTTPAdapter) -> list[object]:
-    """All that can be set on an adapter, in a form that compares."""
-    parts = (adapter, adapter.max_retries, adapter.poolmanager)
-    return [(type(part), _without(vars(part))) for part in parts]
-
-
-def _without(settings: dict[str, object]) -> dict[str, object]:
-    gathered = {"max_retries", "poolmanager", "proxy_manager", "pools"}  # parts, and use's traces
-    return {name: value for name, value in settings.items() if name not in gathered}
-
-
-_UNTOUCHED = _settings(HTTPAdapter())

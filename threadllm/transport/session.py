@@ -1,148 +1,92 @@
-"""What each thread keeps for itself, an adapter with its connections, and the sessions on it.
-
-The connections end with their thread. Sessions and cookies belong to calls, not to threads.
-"""
+"""Sessions of the package's own: `requests.Session`, which calls send as they send everything."""
 
 from __future__ import annotations
 
 import threading
-import weakref
-from copy import copy
 from functools import cached_property
-from http.cookiejar import CookieJar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from threadllm.call import Call, current
-from threadllm.transport.adapter import CallAdapter
+from threadllm.transport.cookies import CallCookies
+from threadllm.transport.environment import merge_environment_settings
+from threadllm.transport.mounted import get_adapter
+from threadllm.transport.preparing import prepare_request
+from threadllm.transport.redirects import rebuild_auth
 
-_OF_A_CALL = "made_within_a_call"
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Request, Response
+    from requests.adapters import BaseAdapter
 
 
-class CallCookies:
-    """Lends a session, for each call, a cookie jar of the call's own.
+class Session(requests.Session):
+    """A `requests.Session` whose requests are paced, retried and recorded within calls.
 
-    The jar starts as a copy of what the session itself holds, which calls never change: a cookie
-    that one call is given does not go out with another's requests. Outside calls nothing differs.
-    A session that is made within a call is that call's: there its own jar serves, which threads
-    without the call and the time after it see too. To other calls it lends an empty one.
-
-    Args:
-        always: Whether calls whose dispatcher patches nothing are lent one too.
+    It is so whether or not the call's dispatcher patches requests; there they go over the
+    dispatcher's connections, and cookies that a call is given stay in it. Outside calls it is a
+    plain session. In both, an Authorization header that the code set is not replaced by what
+    ~/.netrc says, and no key follows a redirect to another origin, whatever its header.
     """
-
-    def __init__(self, *, always: bool = False) -> None:
-        self._always = always
-
-    def __get__(self, session: Any, owner: type | None = None) -> Any:
-        if session is None:
-            return self
-        call = self._lender()
-        if call is None or "cookies" not in vars(session):
-            return self._own(session)
-        jar = call.cookies_of(session)
-        if jar is None:
-            jar = _copied(vars(session)["cookies"])
-            if _OF_A_CALL in vars(session):
-                jar.clear()
-            call.lend_cookies(session, jar)
-        return jar
-
-    def __set__(self, session: Any, jar: Any) -> None:
-        call, attributes = self._lender(), vars(session)
-        if call is not None:
-            call.lend_cookies(session, jar)
-            if "cookies" in attributes:
-                return
-            attributes[_OF_A_CALL] = True
-        attributes["cookies"] = jar
-
-    def __delete__(self, session: Any) -> None:
-        self._own(session)
-        del vars(session)["cookies"]
-
-    def _lender(self) -> Call | None:
-        """The call in progress, if it lends jars in place of sessions' own."""
-        call = current.get()
-        return call if call is not None and (self._always or call.terms.patched) else None
-
-    @staticmethod
-    def _own(session: Any) -> Any:
-        try:
-            return vars(session)["cookies"]
-        except KeyError:
-            raise AttributeError("cookies", name="cookies", obj=session) from None
-
-
-def _copied(jar: Any) -> Any:
-    """A jar of the same kind and policy, with the same cookies; not every kind has a `copy`."""
-    twin = copy(jar)
-    if isinstance(jar, CookieJar):
-        twin.clear()
-        for cookie in jar:
-            twin.set_cookie(copy(cookie))
-    return twin
-
-
-class ThreadSession(requests.Session):
-    """A `requests.Session` over its thread's connections."""
 
     cookies: Any = CallCookies(always=True)
 
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """See `requests.Session.prepare_request`."""
+        prepared: PreparedRequest = prepare_request(super().prepare_request, self, request)
+        return prepared
 
-class _Presence:
-    """Goes when its thread goes: nobody else holds it, whatever is kept of the thread's work."""
+    def merge_environment_settings(self, *args: Any, **kwargs: Any) -> Any:
+        """See `requests.Session.merge_environment_settings`."""
+        return merge_environment_settings(super().merge_environment_settings, self, *args, **kwargs)
+
+    def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
+        """See `requests.Session.rebuild_auth`."""
+        rebuild_auth(super().rebuild_auth, self, prepared_request, response)
+
+    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        """See `requests.Session.send`."""
+        before, _thread.sends = _thread.sends, True
+        try:
+            return super().send(request, **kwargs)
+        finally:
+            _thread.sends = before
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """See `requests.Session.get_adapter`: what is mounted. A call may send by another."""
+        find = super().get_adapter
+        return get_adapter(find, self, url=url) if _thread.sends else find(url=url)
 
 
 class _Thread(threading.local):
-    """What a thread has, made when it is first asked for."""
+    """What a thread keeps: its sessions, and whether it is sending by one of this kind."""
+
+    sends = False
 
     def __init__(self) -> None:
-        connections = HTTPAdapter()
-        self.adapter = CallAdapter(connections)
-        self._of_calls: WeakKeyDictionary[Call, ThreadSession] = WeakKeyDictionary()
-        self._presence = _Presence()
-        weakref.finalize(self._presence, _hang_up, connections)
+        self._of_calls: WeakKeyDictionary[Call, Session] = WeakKeyDictionary()
 
     @cached_property
-    def _outside_calls(self) -> ThreadSession:
-        return self._made()
+    def _outside_calls(self) -> Session:
+        return Session()
 
-    def session(self) -> ThreadSession:
-        """The session of the call in progress; without one, that of the thread."""
+    def session(self) -> Session:
         call = current.get()
         if call is None:
             return self._outside_calls
         if call not in self._of_calls:
-            self._of_calls[call] = self._made()
+            self._of_calls[call] = Session()
         return self._of_calls[call]
 
-    def _made(self) -> ThreadSession:
-        session = ThreadSession()
-        session.mount("https://", self.adapter)
-        session.mount("http://", self.adapter)
-        return session
+
+_thread = _Thread()
 
 
-def _hang_up(adapter: HTTPAdapter) -> None:
-    """Close idle connections though some response, kept by somebody, still knows their pool."""
-    for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
-        for key in set(manager.pools.keys()):  # the container itself cannot be iterated
-            manager.pools[key].close()
-    adapter.close()
+def session() -> Session:
+    """A session for code that would rather be given one.
 
-
-own = _Thread()
-
-
-def session() -> requests.Session:
-    """A session over this thread's connections, for code that would rather be given one.
-
-    Within a call its requests are paced, retried and recorded, and it is the call's own: no
-    header, credential or cookie that one call gives it goes out with another's requests. Outside
-    calls it is a plain `requests.Session`.
+    Within a call it is the call's own: no header, credential or cookie that one call gives it goes
+    out with another's requests. Outside calls each thread has one.
     """
-    return own.session()
+    return _thread.session()
