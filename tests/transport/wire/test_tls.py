@@ -269,6 +269,23 @@ def test_a_file_without_certificates_is_an_error(server, session, tmp_path, text
     assert error == as_plain(server.url, method="GET", verify=verify)
 
 
+def test_a_directory_that_goes_away_trusts_nobody(hanging_up, session, tmp_path, monkeypatch):
+    """It may do so after requests has looked for it."""
+    folder = tmp_path / "ca"
+    folder.mkdir()
+    monkeypatch.setattr(
+        WireAdapter,
+        "cert_verify",
+        lambda self, pool, *_: (
+            folder.exists() and (vars(pool).update(ca_cert_dir=str(folder)), folder.rmdir())
+        ),
+    )
+
+    error = error_of(session, hanging_up.url, method="GET", verify=str(folder))
+
+    assert error[0] is requests.exceptions.SSLError
+
+
 @pytest.mark.parametrize("which", ["verify", "cert"])
 def test_a_file_that_is_not_there_is_an_error(server, ours, session, tmp_path, which):
     """It is the one that requests raises, and names the file."""

@@ -151,16 +151,21 @@ def _is_locked(path: str) -> bool:
 def _state_of(verification: Verification) -> object:
     """What differs after a file has changed, or after somebody has put another TLS in place."""
     _, ca_file, ca_directory, cert_file, key_file = verification
-    files = [Path(path) for path in (ca_file, cert_file, key_file) if path]
-    if ca_directory:
-        with suppress(OSError):
-            files += sorted(Path(ca_directory).iterdir())
-    return ssl_.SSLContext, [(path, _state_of_file(path)) for path in files]
+    files = [_state_of_file(Path(path)) for path in (ca_file, cert_file, key_file) if path]
+    return ssl_.SSLContext, files, _state_within(ca_directory) if ca_directory else None
 
 
-def _state_of_file(path: Path) -> tuple[int, ...] | None:
+def _state_within(directory: str) -> dict[str, object] | None:
     try:
-        found = path.stat()
+        with os.scandir(directory) as entries:
+            return {entry.name: _state_of_file(entry) for entry in entries}
+    except OSError:
+        return None
+
+
+def _state_of_file(file: Path | os.DirEntry[str]) -> tuple[int, ...] | None:
+    try:
+        found = file.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
