@@ -16,7 +16,7 @@ _FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("prompt_eval_count",), "eval_count"),
 )
 # A body without one of these names no usage: it need not be parsed.
-_MARKS = (b'"usage"', b'"prompt_eval_count"', b'"eval_count"')
+_USAGE, _OLLAMAS = b'"usage"', b'eval_count"'
 # Where usage stands: at the top, in Anthropic's message_start, in OpenAI's response.completed.
 _PLACES = ("message", "response")
 _LONGEST_LINE = 1 << 20
@@ -49,7 +49,8 @@ def usage_in(body: object) -> Usage:
 
 def usage_of(content: bytes) -> Usage:
     """The usage that a whole body names; it is parsed only if it can name one."""
-    return usage_in(parse_body(content)) if any(mark in content for mark in _MARKS) else _NONE
+    marked = _USAGE in content or _OLLAMAS in content
+    return usage_in(parse_body(content)) if marked else _NONE
 
 
 class StreamUsage:

@@ -15,6 +15,7 @@ class Slots:
     def __init__(self, number: int) -> None:
         self._permits = threading.BoundedSemaphore(number)
         self._changed = threading.Condition()  # notified when waiters have reason to look again
+        self._waiters = 0  # written under _changed; read without it
 
     def acquire(
         self, *, blocking: bool = True, called_off: Callable[[], bool] = lambda: False
@@ -30,10 +31,14 @@ class Slots:
         if not blocking:
             return False
         with self._changed:
-            while not self._permits.acquire(blocking=False):
-                if called_off():
-                    return False
-                self._changed.wait()
+            self._waiters += 1  # before it looks again, so that no release in between is missed
+            try:
+                while not self._permits.acquire(blocking=False):
+                    if called_off():
+                        return False
+                    self._changed.wait()
+            finally:
+                self._waiters -= 1
             return True
 
     def release(self) -> None:
@@ -43,8 +48,9 @@ class Slots:
             ValueError: More would be given back than were taken.
         """
         self._permits.release()
-        with self._changed:
-            self._changed.notify()
+        if self._waiters:
+            with self._changed:
+                self._changed.notify()
 
     def look_again(self) -> None:
         """Have all who wait ask whether they were called off."""

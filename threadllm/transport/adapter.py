@@ -28,7 +28,6 @@ class CallAdapter(BaseAdapter):
     """
 
     def __init__(self, inner: BaseAdapter, *, for_hooks: bool = False) -> None:
-        super().__init__()
         self._inner = inner
         self._for_hooks = for_hooks
 
@@ -62,9 +61,11 @@ class CallAdapter(BaseAdapter):
             retried_below=partial(_retries, self._inner, str(request.method)),
         )
         response = delivery.run()
-        vars(response)["connection"] = CallAdapter(self._inner, for_hooks=True)
         response.elapsed = timedelta(seconds=delivery.elapsed)
-        if not self._for_hooks:
+        if self._for_hooks:
+            vars(response)["connection"] = self
+        else:
+            vars(response)["connection"] = CallAdapter(self._inner, for_hooks=True)
             _keep_elapsed(request, response)
         return response
 

@@ -38,6 +38,11 @@ def carrier(mounted: BaseAdapter, call: Call) -> BaseAdapter:
     return CallAdapter(adapter_of(call.terms) if _is_untouched(mounted) else mounted)
 
 
+def carrier_of(call: Call) -> CallAdapter:
+    """What sends in a call where no session is asked."""
+    return CallAdapter(adapter_of(call.terms), for_hooks=True)
+
+
 class _Settings:
     """All that can be set on something plain, but for its parts and what its use leaves behind."""
 

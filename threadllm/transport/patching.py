@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
+from operator import attrgetter
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import requests
+from requests import api, sessions
 
 from threadllm.call import current
+from threadllm.transport import lane
 from threadllm.transport.cookies import CallCookies
 from threadllm.transport.environment import merge_environment_settings
 from threadllm.transport.mounted import get_adapter
+from threadllm.transport.neighbours import Originals
 from threadllm.transport.preparing import prepare_request
 from threadllm.transport.redirects import rebuild_auth
 from threadllm.transport.session import Session
@@ -34,6 +39,8 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "rebuild_auth": rebuild_auth,
 }
 _INHERITED = object()
+_MODULES: tuple[Any, ...] = api, requests
+_FUNCTIONS = Originals([(api, "request", api), (requests, "request", api)])
 
 
 class _Method:
@@ -61,6 +68,17 @@ class _Method:
             return found(*args, **kwargs)
         return _METHODS[self._name](found, session, *args, **kwargs)
 
+    @property
+    def is_over_original(self) -> bool:
+        """Whether what was found is requests' own."""
+        found = self._bound(None, _SESSION)
+        return type(found) is FunctionType and found.__globals__ is vars(sessions)
+
+    @property
+    def is_on_top(self) -> bool:
+        """Whether nobody has put something else there."""
+        return vars(_SESSION).get(self._name) is self
+
     def remove(self) -> None:
         """Put back what was found, unless somebody has put something else there."""
         self._wanted = False
@@ -79,6 +97,28 @@ class _Method:
         return found.__get__(session, owner) if hasattr(found, "__get__") else found
 
 
+_is_on_top = attrgetter("is_on_top")
+
+
+def _standing_in(found: Any, methods: list[_Method]) -> Any:
+    """A function in the place of `requests.request`.
+
+    It makes no session where a session would do what requests has it do.
+    """
+    originals = all(method.is_over_original for method in methods)
+
+    @wraps(found)
+    def request(method: Any, url: Any, **kwargs: Any) -> Any:
+        call = current.get()
+        if call is None or not (call.terms.patched and originals):
+            return found(method, url, **kwargs)
+        if not all(map(_is_on_top, methods)):
+            return found(method, url, **kwargs)
+        return lane.request(call, found, method, url, kwargs)
+
+    return request
+
+
 class _Patch:
     """The attributes, put in place by the first who needs them, taken out by the last."""
 
@@ -87,6 +127,7 @@ class _Patch:
         self._users = 0  # guarded by _lock
         self._methods: list[_Method] = []  # guarded by _lock: others for each while
         self._cookies = CallCookies()
+        self._function: Any = None  # guarded by _lock: another for each while
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -109,10 +150,17 @@ class _Patch:
             setattr(_SESSION, name, method)
             self._methods.append(method)
         _SESSION.cookies = self._cookies
+        if _FUNCTIONS.genuine:  # else they are somebody's who wants to be asked
+            self._function = _standing_in(api.request, [*self._methods])
+            for module in _MODULES:
+                module.request = self._function
 
     def _uninstall(self) -> None:
         while self._methods:
             self._methods.pop().remove()
+        for module in _MODULES:
+            if module.request is self._function:
+                module.request = self._function.__wrapped__
         if vars(_SESSION).get("cookies") is self._cookies:
             del _SESSION.cookies
 
