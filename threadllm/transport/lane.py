@@ -9,13 +9,18 @@ else is out of the ordinary is left to requests from the beginning.
 from __future__ import annotations
 
 import json as _json
-from functools import lru_cache
-from itertools import chain
+from functools import cache, lru_cache
+from json import encoder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import requests
-from requests import PreparedRequest, models, sessions, utils
+import requests.auth
+import requests.hooks
+import urllib3.poolmanager
+import urllib3.util.retry
+from requests import PreparedRequest, adapters, api, cookies, models, sessions, structures, utils
+from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
+from requests.exceptions import RequestException
 from requests.structures import CaseInsensitiveDict
 
 from threadllm.transport.environment import merge_environment_settings
@@ -27,20 +32,44 @@ if TYPE_CHECKING:
     from collections import OrderedDict
     from collections.abc import Callable
 
-    from requests import Response
+    from requests import Response, Session
 
     from threadllm.call import Call
 
 _SESSION = sessions.Session
+_JSON: Any = _json
 _PASSED_BY = Originals(
     [
+        (api, "sessions", sessions),
+        (sessions, "Session merge_setting", sessions),
+        (sessions, "HTTPAdapter", adapters),
+        (sessions, "Request PreparedRequest", models),
+        (sessions, "CaseInsensitiveDict", structures),
+        (sessions, "default_headers get_netrc_auth", utils),
+        (sessions, "RequestsCookieJar cookiejar_from_dict extract_cookies_to_jar", cookies),
+        (sessions, "dispatch_hook", requests.hooks),
         (_SESSION, "__init__ request send mount close __enter__ __exit__", sessions),
+        (_SESSION, "resolve_redirects get_redirect_target", sessions),
+        (models, "CaseInsensitiveDict", structures),
+        (models, "check_header_validity get_auth_from_url requote_uri", utils),
+        (models, "HTTPBasicAuth", requests.auth),
+        (models, "parse_url", urllib3.util.url),
+        (models, "complexjson", _JSON),
         (models.Request, "__init__", models),
-        (sessions, "default_headers", utils),
         (PreparedRequest, "__init__ prepare prepare_method prepare_url prepare_headers", models),
-        (PreparedRequest, "prepare_cookies prepare_body prepare_auth prepare_hooks", models),
+        (PreparedRequest, "prepare_cookies prepare_body prepare_content_length", models),
+        (PreparedRequest, "prepare_auth prepare_hooks", models),
+        (utils, "default_user_agent", utils),
+        (HTTPAdapter, "__init__ init_poolmanager close", adapters),
+        (adapters, "PoolManager", urllib3.poolmanager),
+        (adapters, "Retry", urllib3.util.retry),
+        (_JSON, "dumps", _JSON),
+        (_JSON, "JSONEncoder", encoder),
+        (encoder.JSONEncoder, "__init__", encoder),
     ]
 )
+# Requests looks these up as well, and somebody may want them otherwise.
+_CONSTANTS = adapters.DEFAULT_RETRIES, utils.DEFAULT_ACCEPT_ENCODING
 _NAMES = {"data", "headers", "json", "params", "timeout"}
 _AUTHORIZATION = "authorization"
 _LENGTH = "Content-Length"
@@ -49,35 +78,35 @@ _MAPPINGS = {dict, type(None)}
 _TEXTS = {str, type(None)}
 # Headers are copied as requests keeps them. Should that change, requests prepares them.
 _KNOWN = vars(CaseInsensitiveDict({"A": "b"})) == {"_store": {"a": ("A", "b")}}
-_encode = _json.JSONEncoder(allow_nan=False).encode  # as requests has it, but made once
-_session = requests.Session()  # the usual settings
+_encoder = encoder.JSONEncoder(allow_nan=False)  # as requests has it, but made once
 
 
 class _Plan(NamedTuple):
-    """What a request has but for its body."""
+    """What a request has but for its body.
+
+    Attributes:
+        headers: By names in lower case.
+        netrc: Whether ~/.netrc may have credentials for it, as the code has set none.
+    """
 
     method: str
     url: str
-    headers: OrderedDict[str, tuple[str, str]]  # by names in lower case
+    headers: OrderedDict[str, tuple[str, str]]
+    netrc: bool
 
 
 def request(
     call: Call, found: Callable[..., Response], method: Any, url: Any, options: dict[str, Any]
 ) -> Response:
     """What `requests.request` gives; `found` gives the unusual."""
-    if not _is_usual(method, url, options):
+    usual = _is_usual(method, url, options)
+    prepared = (
+        _prepared(method, url, options.get("headers"), options.get("json")) if usual else None
+    )
+    if prepared is None:
         return found(method, url, **options)
-    json = options.get("json")
-    try:
-        plan = _plan(method, url, tuple((options["headers"] or {}).items()), json is not None)
-        body = None if json is None else _encode(json).encode()
-    except (TypeError, ValueError, requests.RequestException):
-        return found(method, url, **options)  # what is wrong is for requests to say
-    if _AUTHORIZATION not in plan.headers and netrc_auth(plan.url) is not None:
-        return found(method, url, **options)
-    prepared = _prepared(plan, body)
     settings = merge_environment_settings(
-        _session.merge_environment_settings, _session, plan.url, {}, None, None, None
+        _by_requests, _session(), prepared.url, {}, None, None, None
     )
     settings["timeout"] = options.get("timeout")
     response = carrier_of(call).send(prepared, **settings)
@@ -89,56 +118,93 @@ def _is_usual(method: object, url: object, options: dict[str, Any]) -> bool:
         type(method) is str
         and type(url) is str
         and options.keys() <= _NAMES
-        and type(options.setdefault("headers", None)) in _MAPPINGS
+        and type(options.get("headers")) in _MAPPINGS
         and not (options.get("params") or options.get("data"))
-        and sessions.Session is _SESSION
-        and vars(models)["complexjson"] is _json
+        and (adapters.DEFAULT_RETRIES, utils.DEFAULT_ACCEPT_ENCODING) == _CONSTANTS
         and _KNOWN
         and _PASSED_BY.genuine
     )
 
 
-@lru_cache(maxsize=256)
-def _plan(method: str, url: str, headers: tuple[tuple[Any, Any], ...], with_json: bool) -> _Plan:
+def _prepared(method: str, url: str, headers: Any, json: Any) -> PreparedRequest | None:
+    """The request as it is sent; None if that, or what is wrong with it, is for requests to say."""
+    given = headers or {}
+    try:
+        plan = _plan(method, url, json is not None, *given, *given.values())
+        body = None if json is None else _encoder.encode(json).encode()
+        if plan.netrc and netrc_auth(url) is not None:
+            return None
+    except (TypeError, ValueError, RequestException):
+        return None
+    prepared, case_insensitive = PreparedRequest(), object.__new__(CaseInsensitiveDict)
+    kept = vars(case_insensitive)["_store"] = plan.headers.copy()
+    if body is not None:
+        kept[_LENGTH.lower()] = _LENGTH, str(len(body))
+    vars(prepared).update(
+        method=plan.method,
+        url=plan.url,
+        headers=case_insensitive,
+        body=body,
+        _cookies=RequestsCookieJar(),
+    )
+    return prepared
+
+
+# Types count: a text of the user's own kind may equal one that is remembered.
+@lru_cache(maxsize=256, typed=True)
+def _plan(method: str, url: str, with_json: bool, *headers: Any) -> _Plan:
     """What requests makes of these, wherever and whenever.
+
+    Args:
+        method: As the code gives it.
+        url: The same.
+        with_json: Whether there is a body.
+        headers: Their names, and then their values.
 
     Raises:
         ValueError: They are not for this way: a header is no text, or the URL is not HTTP's.
         RequestException: requests would refuse them.
     """
-    texts = {*map(type, chain.from_iterable(headers))} <= _TEXTS
-    if not (texts and url.lower().startswith(_SCHEMES)):
+    if not ({*map(type, headers)} <= _TEXTS and url.lower().startswith(_SCHEMES)):
         raise ValueError
+    half = len(headers) // 2
+    merged = sessions.merge_setting(
+        dict(zip(headers[:half], headers[half:], strict=True)),
+        utils.default_headers(),
+        CaseInsensitiveDict,
+    )
     prepared = PreparedRequest()
     prepared.prepare(
         method=method.upper(),
         url=url,
-        headers=sessions.merge_setting(dict(headers), _session.headers, CaseInsensitiveDict),
+        headers=merged,
         files=[],
         data={},
         json={} if with_json else None,
         params={},
         cookies=RequestsCookieJar(),
     )
-    return _Plan(str(prepared.method), str(prepared.url), vars(prepared.headers)["_store"])
+    kept = vars(prepared.headers)["_store"]
+    return _Plan(str(prepared.method), str(prepared.url), kept, _AUTHORIZATION not in merged)
 
 
-def _prepared(plan: _Plan, body: bytes | None) -> PreparedRequest:
-    prepared, headers = PreparedRequest(), object.__new__(CaseInsensitiveDict)
-    kept = plan.headers.copy()
-    if body is not None:
-        kept[_LENGTH.lower()] = _LENGTH, str(len(body))
-    vars(headers)["_store"] = kept
-    vars(prepared).update(
-        method=plan.method, url=plan.url, headers=headers, body=body, _cookies=RequestsCookieJar()
-    )
-    return prepared
+@cache
+def _session() -> Session:
+    """One with the usual settings."""
+    return _SESSION()
+
+
+def _by_requests(*given: Any) -> Any:
+    return _session().merge_environment_settings(*given)
 
 
 def _followed(response: Response, prepared: PreparedRequest, settings: Any) -> Response:
     """Where redirects lead to."""
-    with requests.Session() as session:
+    with _SESSION() as session:
+        for each in response.history:  # an adapter of somebody's own may have followed some
+            extract_cookies_to_jar(session.cookies, each.request, each.raw)
         extract_cookies_to_jar(session.cookies, prepared, response.raw)
         *before, last = response, *session.resolve_redirects(response, prepared, **settings)
-        last.history = before
+        if before:
+            last.history = before
         return last
