@@ -212,6 +212,19 @@ def adapter(clock):
     adapter.end()
 
 
+def test_the_thread_is_waited_for_at_the_end(server, adapter, clock, janitors, monkeypatch):
+    """It is not left behind to close what may be open still."""
+    with session_on(adapter) as session:
+        session.get(server.url, timeout=10)
+        clock.wait_for_janitor()
+        [thread] = janitors()
+        joined, join = [], thread.join
+        monkeypatch.setattr(thread, "join", lambda: joined.append(join()))
+        adapter.end()
+
+    assert joined == [None]
+
+
 def test_whoever_goes_on_after_the_end_keeps_nothing(server, adapter, janitors):
     """A thread that was written off may still send: each of its connections is closed."""
     with session_on(adapter) as session:

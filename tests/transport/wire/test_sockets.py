@@ -34,7 +34,7 @@ def crowd(serve, caplog):
 
     caplog.set_level(logging.WARNING)
     yield start
-    assert caplog.records == []
+    assert caplog.get_records("call") == []
 
 
 @pytest.mark.parametrize(

@@ -333,6 +333,28 @@ def test_many_connections_make_one_context(hanging_up, ours, session, made):
     assert len(context.get_ca_certs()) == 1
 
 
+def test_certificates_are_read_once(asking, ours, session, monkeypatch):
+    """Those of the authorities, and the client's own, are in the context already."""
+    read = []
+
+    class Reading(ssl.SSLContext):
+        def load_verify_locations(self, *args):
+            read.append(args[0])
+            super().load_verify_locations(*args)
+
+        def load_cert_chain(self, *args):
+            read.append(args[0])
+            super().load_cert_chain(*args)
+
+    monkeypatch.setattr(ssl_, "SSLContext", Reading)
+    for _ in range(3):
+        assert session.get(asking.url, verify=ours.file, cert=ours.client, timeout=10).ok
+        session.get_adapter(asking.url).close()
+
+    assert asking.connections == 3
+    assert read == [ours.file, ours.client]
+
+
 def test_different_settings_have_different_contexts(server, ours, theirs, made):
     """Sessions share those that verify alike, and no others."""
     with warnings.catch_warnings():
