@@ -63,6 +63,21 @@ def test_broken_connections_are_the_adapters_own(serve):
     assert (len(server.requests), outcome.attempts) == (3, 1)
 
 
+def test_what_the_adapter_would_not_repeat_is_repeated(serve):
+    """urllib3 sends no POST again whose answer broke off: nobody has tried twice yet."""
+    left = [None, reply(b"well")]
+    server = serve(lambda _: left.pop(0))
+
+    def work(_):
+        with requests.Session() as session:
+            session.mount("http://", HTTPAdapter(max_retries=2))
+            return session.post(server.url, json={}, timeout=5).status_code
+
+    outcome = run(work, retry=AT_ONCE)[0]
+
+    assert (outcome.value, outcome.attempts, len(server.requests)) == (200, 2, 2)
+
+
 @pytest.mark.parametrize("policy", [0, Retry(0), Retry(None), Retry(total=False)])
 def test_an_adapter_without_retries_has_none_of_its_own(serve, policy):
     """However that is said, broken connections are then tried again here."""

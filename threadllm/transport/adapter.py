@@ -14,6 +14,7 @@ from typing import Any
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import BaseAdapter
 from urllib3 import Retry
+from urllib3.exceptions import MaxRetryError
 
 from threadllm.call import current
 from threadllm.transport.delivery import Delivery
@@ -82,8 +83,8 @@ def _retries(adapter: BaseAdapter, method: str, result: Response | RequestExcept
     parts = (policy.connect, policy.read, policy.status, policy.other)
     if not (any(parts) if policy.total is None else policy.total):
         return False
-    if isinstance(result, RequestException):
-        return True
+    if isinstance(result, RequestException):  # urllib3 says so where it has tried again
+        return any(isinstance(cause, MaxRetryError) for cause in result.args)
     return policy.is_retry(method, result.status_code, "Retry-After" in result.headers)
 
 
