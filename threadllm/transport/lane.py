@@ -65,7 +65,7 @@ _PASSED_BY = Originals(
         (adapters, "Retry", urllib3.util.retry),
         (_JSON, "dumps", _JSON),
         (_JSON, "JSONEncoder", encoder),
-        (encoder.JSONEncoder, "__init__", encoder),
+        (encoder.JSONEncoder, "__init__ encode", encoder),
     ]
 )
 # Requests looks these up as well, and somebody may want them otherwise.
@@ -100,9 +100,7 @@ def request(
 ) -> Response:
     """What `requests.request` gives; `found` gives the unusual."""
     usual = _is_usual(method, url, options)
-    prepared = (
-        _prepared(method, url, options.get("headers"), options.get("json")) if usual else None
-    )
+    prepared = _prepared(method, url, options) if usual else None
     if prepared is None:
         return found(method, url, **options)
     settings = merge_environment_settings(
@@ -126,9 +124,9 @@ def _is_usual(method: object, url: object, options: dict[str, Any]) -> bool:
     )
 
 
-def _prepared(method: str, url: str, headers: Any, json: Any) -> PreparedRequest | None:
+def _prepared(method: str, url: str, options: dict[str, Any]) -> PreparedRequest | None:
     """The request as it is sent; None if that, or what is wrong with it, is for requests to say."""
-    given = headers or {}
+    given, json = options.get("headers") or {}, options.get("json")
     try:
         plan = _plan(method, url, json is not None, *given, *given.values())
         body = None if json is None else _encoder.encode(json).encode()

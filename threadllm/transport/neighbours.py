@@ -1,8 +1,8 @@
-"""Whether the functions that a short way passes by are still their library's own.
+"""Whether what a short way passes by is still its library's own.
 
 Whoever instruments, mocks or mends requests, urllib3 or http.client puts a function of their own
 there, and expects it to be called. So a short way names the functions that it takes the place of,
-and is taken only while all of them are genuine.
+and the classes that they would use, and is taken only while all of them are genuine.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class Originals:
-    """Some functions of other libraries.
+    """Some functions, classes and modules of other libraries.
 
     Args:
-        table: Rows of a class or module, names of functions there with blanks between, and the
-            module in which they are written.
+        table: Rows of a class or module, names of functions and classes there with blanks between,
+            and the module in which they are written, or which itself is meant.
     """
 
     def __init__(self, table: Iterable[tuple[type | ModuleType, str, ModuleType]]) -> None:
-        rows = [(owner, name, vars(home)) for owner, names, home in table for name in names.split()]
+        rows = [(owner, name, home) for owner, names, home in table for name in names.split()]
         self._owners = [owner for owner, _, _ in rows]
         self._names = [name for _, name, _ in rows]
         self._homes = [home for _, _, home in rows]
@@ -51,5 +51,7 @@ class Originals:
         return genuine
 
 
-def _is_of(found: object, home: dict[str, object]) -> bool:
-    return type(found) is FunctionType and found.__globals__ is home
+def _is_of(found: object, home: ModuleType) -> bool:
+    if issubclass(type(found), type):  # `isinstance` would ask a mock of a class what it is
+        return found.__module__ == home.__name__
+    return found is home or (type(found) is FunctionType and found.__globals__ is vars(home))

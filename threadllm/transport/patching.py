@@ -150,6 +150,7 @@ class _Patch:
             setattr(_SESSION, name, method)
             self._methods.append(method)
         _SESSION.cookies = self._cookies
+        self._take_out_function()  # a mock has put it back late
         if _FUNCTIONS.genuine:  # else they are somebody's who wants to be asked
             self._function = _standing_in(api.request, [*self._methods])
             for module in _MODULES:
@@ -158,11 +159,14 @@ class _Patch:
     def _uninstall(self) -> None:
         while self._methods:
             self._methods.pop().remove()
+        self._take_out_function()
+        if vars(_SESSION).get("cookies") is self._cookies:
+            del _SESSION.cookies
+
+    def _take_out_function(self) -> None:
         for module in _MODULES:
             if module.request is self._function:
                 module.request = self._function.__wrapped__
-        if vars(_SESSION).get("cookies") is self._cookies:
-            del _SESSION.cookies
 
 
 patched = _Patch().in_place
