@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from threadllm.call import deadline
 from threadllm.dispatcher import Concurrent, Dispatcher, concurrent, map
 from threadllm.exceptions import CallCancelled, OptionError, ThreadLLMError
 from threadllm.outcome import Outcome, RequestRecord, Usage
@@ -10,13 +11,14 @@ from threadllm.quota import Quota
 from threadllm.retry import Retry
 
 if TYPE_CHECKING:
-    from threadllm.transport import Session, session
+    from threadllm.transport import DeadlineExceeded, Session, session
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CallCancelled",
     "Concurrent",
+    "DeadlineExceeded",
     "Dispatcher",
     "OptionError",
     "Outcome",
@@ -28,15 +30,16 @@ __all__ = [
     "Totals",
     "Usage",
     "concurrent",
+    "deadline",
     "map",
     "session",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Import `Session` and `session` when they are asked for: they bring requests along."""
-    if name in {"Session", "session"}:
-        from threadllm.transport import Session, session
+    """Import what brings requests along when it is asked for."""
+    if name in {"DeadlineExceeded", "Session", "session"}:
+        from threadllm.transport import DeadlineExceeded, Session, session
 
-        return Session if name == "Session" else session
+        return {one.__name__: one for one in (DeadlineExceeded, Session, session)}[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,11 +2,15 @@
 
     ThreadLLMError
     ├── CallCancelled       a call was told to stop while it was parked
+    ├── CallExpired         a call's deadline has passed: see below
     ├── InputError          a line that cannot be used: between readers, never raised to callers
     └── OptionError         an argument, an option or an environment that cannot be used
 
 What the user's function raised, and what `requests` raised in it, is handed over as it is.
 The last two are also `ValueError`, as a caller of such functions would expect.
+
+What callers see of a deadline is `threadllm.DeadlineExceeded`, a CallExpired that is also a
+`requests.Timeout`. It stands with what knows requests: in `threadllm.transport`.
 """
 
 from __future__ import annotations
@@ -18,6 +22,10 @@ class ThreadLLMError(Exception):
 
 class CallCancelled(ThreadLLMError):
     """The dispatcher was told to stop while a call waited for its turn, a slot or a retry."""
+
+
+class CallExpired(ThreadLLMError, TimeoutError):
+    """A call's deadline has passed: between rooms. Callers are raised a `DeadlineExceeded`."""
 
 
 class InputError(ThreadLLMError, ValueError):

@@ -97,7 +97,7 @@ def test_a_task_that_was_drained_meanwhile_is_not_taken_back(monkeypatch):
         task.cancel()
         raise RuntimeError("refused")
 
-    monkeypatch.setattr(pool._pool, "submit", refuse)
+    monkeypatch.setattr(pool._threads.pool, "submit", refuse)
     with pytest.raises(RuntimeError, match="refused"):
         pool.submit(ran.append, 1)
     pool.shutdown()

@@ -6,8 +6,21 @@ HTTP library.
 """
 
 from threadllm.call.call import Call, current
+from threadllm.call.deadline import NO_LIMIT, Limit, checked_seconds, deadline, seconds_here
+from threadllm.call.exchange import Exchange, Failure
 from threadllm.call.kept import Kept
-from threadllm.call.ledger import Exchange, Failure
 from threadllm.call.terms import Terms
 
-__all__ = ["Call", "Exchange", "Failure", "Kept", "Terms", "current"]
+__all__ = [
+    "NO_LIMIT",
+    "Call",
+    "Exchange",
+    "Failure",
+    "Kept",
+    "Limit",
+    "Terms",
+    "checked_seconds",
+    "current",
+    "deadline",
+    "seconds_here",
+]

@@ -7,67 +7,17 @@ from __future__ import annotations
 
 import threading
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from threadllm.call.deadline import NO_LIMIT
 from threadllm.outcome import RequestRecord, Usage
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
+    from threadllm.call.deadline import Limit
+    from threadllm.call.exchange import Exchange, Failure
     from threadllm.call.terms import Terms
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A request that failed for good; `owned` if the transport did what retries could do."""
-
-    error: BaseException
-    owned: bool
-
-
-class Exchange:
-    """One request in flight, from the moment it may be sent until its body has come.
-
-    Attributes:
-        sent: Monotonic seconds when it was sent.
-        status: The answer's status, once there is one.
-        size: Bytes of the answer's body that have come.
-        usage: Tokens that the body named.
-        handed_over: Whether the function itself reads the body.
-    """
-
-    def __init__(
-        self, ledger: Ledger, method: str, url: str, retry: int, *, holds_slot: bool
-    ) -> None:
-        self.sent = ledger.terms.now()
-        self.status: int | None = None
-        self.size = 0
-        self.usage = Usage()
-        self.holds_slot = holds_slot
-        self.handed_over = False
-        self._thread = threading.get_ident()
-        self._ledger = ledger
-        self._method, self._url, self._retry = method, url, retry
-
-    @property
-    def needs_caller(self) -> bool:
-        """Whether its slot may not come back while the caller, within the same call, waits."""
-        mine = self._thread == threading.get_ident()
-        return self.holds_slot and (self.handed_over or mine)
-
-    def finish(self) -> None:
-        """Give the slot back and go on record. Only the first time counts."""
-        self._ledger.finish_exchange(self)
-
-    def break_off(self, error: Exception) -> None:
-        """Remember that the body broke while the function was reading it."""
-        self._ledger.fail(self._url, Failure(error, owned=False))
-
-    def record(self) -> RequestRecord:
-        """What is kept of it."""
-        elapsed = self._ledger.terms.now() - self.sent
-        return RequestRecord(self._method, self._url, self.status, elapsed, self._retry, self.size)
 
 
 class Ledger:
@@ -75,15 +25,20 @@ class Ledger:
 
     Attributes:
         terms: What the call goes by.
+        limit: The deadline of its item, as long as the call is running.
     """
 
-    def __init__(self, terms: Terms) -> None:
+    # Guarded by _lock, as all that follows; what is one value is read without.
+    _expired = False
+    _usage = Usage()
+    _retries = 0
+
+    def __init__(self, terms: Terms, limit: Limit = NO_LIMIT) -> None:
         self.terms = terms
-        self._lock = threading.Lock()  # guards all that follows; what is one value is read without
+        self.limit = limit
+        self._lock = threading.Lock()
         self._open: set[Exchange] = set()
         self._records: list[RequestRecord] = []
-        self._usage = Usage()
-        self._retries = 0
         self._cookies: dict[int, tuple[weakref.ref[object], CookieJar]] = {}  # by session
         self._failures: dict[str, Failure] = {}  # by URL: the last request there failed for good
 
@@ -120,11 +75,29 @@ class Ledger:
         with self._lock:
             return [*self._open]
 
-    def add_exchange(self, exchange: Exchange) -> Exchange:
-        """Take in an exchange that begins."""
+    @property
+    def expired(self) -> bool:
+        """Whether its deadline has ended it: it has been told, or was told while it ran."""
+        return self._expired
+
+    @property
+    def late(self) -> bool:
+        """Whether its deadline has passed, be it that nobody has told it yet."""
+        limit = self.limit
+        return self._expired or (limit is not NO_LIMIT and self.terms.now() >= limit.moment)
+
+    def mark_expired(self) -> None:
+        """Let it have been ended by its deadline: from now on no exchange is taken in."""
         with self._lock:
-            self._open.add(exchange)
-        return exchange
+            self._expired = True
+
+    def add_exchange(self, exchange: Exchange) -> bool:
+        """Take in an exchange that begins; whether that was in time."""
+        with self._lock:
+            in_time = not self.late
+            if in_time:
+                self._open.add(exchange)
+        return in_time
 
     def finish_exchange(self, exchange: Exchange) -> None:
         """Take an exchange off those in flight: see `Exchange.finish`."""
@@ -136,10 +109,7 @@ class Ledger:
             self._usage += exchange.usage
         if exchange.holds_slot:
             self.terms.quota.slots.release()
-        tally = self.terms.tally
-        tally.count("requests")
-        tally.count("input_tokens", exchange.usage.input_tokens)
-        tally.count("output_tokens", exchange.usage.output_tokens)
+        self.terms.tally.count_request(exchange.usage)
 
     def charge_retry(self) -> None:
         """Count a try after the first against the item."""
@@ -155,8 +125,9 @@ class Ledger:
 
     def succeed(self, url: str) -> None:
         """Forget an earlier failure at a URL: the function has mended it."""
-        with self._lock:
-            self._failures.pop(url, None)
+        if self._failures:
+            with self._lock:
+                self._failures.pop(url, None)
 
     def cookies_of(self, session: object) -> CookieJar | None:
         """The cookie jar that stands in for a session's own, for this call alone."""

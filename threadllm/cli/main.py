@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from threadllm import __version__
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = (calling, running, simulating)
 _USAGE = 2
+_WORKERS = ("threadllm_", "threadllm-spare_")  # threads that a run has waited for, or left behind
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, `sys.argv` by default.
 
     Returns:
-        The exit status.
+        The exit status. A whole program, with `sys.argv`, is left here where calls go on that were
+        abandoned at their deadline: Python would wait for their threads.
 
     Raises:
         SystemExit: From the parser: options that it does not understand, or that ask for help.
@@ -52,4 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _USAGE
     except KeyboardInterrupt:  # before a run has begun, or after its end
         return AS_SHELLS_SAY + signal.SIGINT
+    if argv is None and any(thread.name.startswith(_WORKERS) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
     return status

@@ -69,6 +69,11 @@ class Report:
             f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} tokens out",
             f"{seconds:.1f} s; one after another up to {totals.busy:.1f} s",
         ]
+        if totals.abandoned:
+            lines.append(
+                f"{_many(totals.abandoned, 'call')} abandoned at the deadline, as no request of "
+                "theirs could be broken off"
+            )
         if self._ok and self._empty == self._ok and not totals.requests:
             lines.append("no request was made and no value returned: is an error swallowed before?")
         if self._first_failures:

@@ -63,6 +63,12 @@ def add_options(command: ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a server may be silent, if a request sets no timeout (%(default)g)",
     )
+    add(
+        "--deadline",
+        type=POSITIVE,
+        metavar="SECONDS",
+        help="how long an item may take as a whole, its waits and retries included (no limit)",
+    )
     add("--ordered", action="store_true", help="results in the order of the input")
     add("--no-progress", action="store_true", help="no bar, and no lines off a terminal")
 
@@ -98,6 +104,7 @@ def work(
         retry=Retry(attempts=options.retries + 1, exceptions=retried),
         request_timeout=(min(_CONNECT_SECONDS, options.timeout), options.timeout),
         progress=not options.no_progress,
+        deadline=options.deadline,
     )
     stop = partial(pool.shutdown, wait=False, cancel_futures=True)
     report, interrupts, began = Report(options.output), Interrupts(stop), SYSTEM.monotonic()

@@ -10,23 +10,25 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from threadllm.call import Call
-from threadllm.exceptions import CallCancelled
+from threadllm.exceptions import CallCancelled, CallExpired
 from threadllm.providers import Verdict, seconds_to_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from threadllm.call import Terms
+    from threadllm.call import Call, Terms
+    from threadllm.dispatcher.deadlines import Deadlines
     from threadllm.dispatcher.task import Task
+    from threadllm.dispatcher.threads import Runner
 
 
 class Crew:
     """Runs tasks as calls, by the terms of one dispatcher."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, deadlines: Deadlines) -> None:
         self._terms = terms
+        self._deadlines = deadlines
         self._surroundings: Callable[[], AbstractContextManager[None]] = nullcontext
         if terms.patched:
             from threadllm.transport import patched  # here, as it brings requests along
@@ -37,76 +39,84 @@ class Crew:
         """What is in place while a thread runs tasks."""
         return self._surroundings()
 
-    def run(self, task: Task[Any]) -> float | None:
+    def run(self, task: Task[Any], runner: Runner) -> float | None:
         """Run a task once.
 
         Returns:
             The monotonic time at which it is to be run again; None when it has ended.
         """
         self._no_longer_waits(task)
-        call = Call(self._terms)
+        call = self._deadlines.call_for(task, runner)
         try:
-            if task.unwanted or not self._begin(call):
-                self.drop(task)
+            if call is None or not self._begin(task, call):
                 return None
-            if task.start():
-                return self._execute(task, call)
-            call.end()
-            return None
+            return self._execute(task, call)
         finally:
             del task, call
 
     def drop(self, task: Task[Any]) -> None:
         """End a task that will not be run: with the error it was put off for, or cancelled."""
         self._no_longer_waits(task)
-        if task.last_error is None:
-            task.cancel()
-        else:
+        if task.last_error is not None:
             self.fail(task, task.last_error)
+        else:
+            self._deadlines.release(task)
+            task.cancel()
 
     def fail(self, task: Task[Any], error: BaseException) -> None:
-        """End a task with an error, unless it has been cancelled."""
-        if task.start():
+        """End a task with an error, unless it has been cancelled, or its deadline has ended it."""
+        if self._deadlines.release(task) and task.start():
             self._terms.tally.count("failed")
             task.future.set_exception(error)
 
-    @staticmethod
-    def _begin(call: Call) -> bool:
+    def _begin(self, task: Task[Any], call: Call) -> bool:
+        """Whether the call has begun; if not, the task has ended."""
         try:
-            call.begin()
-        except CallCancelled:
+            if not task.unwanted:
+                call.begin()
+                if task.start():
+                    return True
+                call.end()
+                self._deadlines.release(task)
+                return False
+        except CallExpired:
+            self.fail(task, self._deadlines.error_for(task))
             return False
-        return True
+        except CallCancelled:
+            pass
+        self.drop(task)
+        return False
 
     def _execute(self, task: Task[Any], call: Call) -> float | None:
         value, error, failure = None, None, None
         try:
+            call.under_way = True
             try:
                 value = task.prepare(call)()
             except BaseException as raised:
                 error = raised  # whatever it is, it is the item's: the thread lives on
-            call.end()
-            task.add(call)
+            if call.end():
+                task.add(call)
             failure = call.failure
             if error is None and failure is not None and not self._terms.trusted:
                 error = failure.error  # the function swallowed it
             if error is None:
-                self._terms.tally.count("ok")
-                task.future.set_result(value)
+                if self._deadlines.release(task):
+                    self._terms.tally.count("ok")
+                    task.future.set_result(value)
                 return None
             due = None if failure is not None and failure.owned else self._due(task, call, error)
             if due is None:
                 self.fail(task, error)
-            else:
-                self._put_off(task, error)
-            return due
+                return None
+            return due if self._put_off(task, error) else None
         finally:
             del task, call, error, failure
 
     def _due(self, task: Task[Any], call: Call, error: BaseException) -> float | None:
         """When to run the call again, for an error that the transport does not own."""
         terms = self._terms
-        if terms.stopped or task.unwanted or not _may_mend(error):
+        if terms.stopped or task.unwanted or call.expired or not self._may_mend(error):
             return None
         try:
             verdict, reply = terms.retry.verdict_on_error(error)
@@ -124,19 +134,29 @@ class Crew:
             gate.shut(now + wait, now=now, sent=call.began, asked=asked is not None)
         else:
             terms.tally.count("retries")
-        return now + wait
+        # A wait that is too long lasts to the deadline: see `Call.park`.
+        return now + wait if task.limit is None else min(now + wait, task.limit.moment)
 
-    def _put_off(self, task: Task[Any], error: BaseException) -> None:
+    def _put_off(self, task: Task[Any], error: BaseException) -> bool:
+        """Let a task wait for its next call, unless its deadline has ended it."""
         task.last_error = error
         task.waits = True
         self._terms.tally.count("retrying")
+        if not self._deadlines.pause(task):
+            self._no_longer_waits(task)
+            return False
+        return True
 
     def _no_longer_waits(self, task: Task[Any]) -> None:
         if task.waits:
             task.waits = False
             self._terms.tally.count("retrying", -1)
 
+    def _may_mend(self, error: BaseException) -> bool:
+        """Whether another call could end otherwise: never after what ends a program or a run.
 
-def _may_mend(error: BaseException) -> bool:
-    """Whether another call could end otherwise: never after what ends a program or a run."""
-    return isinstance(error, Exception) and not isinstance(error, CallCancelled)
+        The error of a deadline is that of another dispatcher, whose item it ended.
+        """
+        if isinstance(error, CallExpired):
+            return isinstance(error, self._terms.retry.exceptions)
+        return isinstance(error, Exception) and not isinstance(error, CallCancelled)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from threadllm.call import Terms, current
+from threadllm.call import Terms, checked_seconds, current
 from threadllm.clock import SYSTEM, Sleeper
 from threadllm.dispatcher.crew import Crew
-from threadllm.dispatcher.feed import Feed
+from threadllm.dispatcher.deadlines import Deadlines
+from threadllm.dispatcher.ending import Ending
+from threadllm.dispatcher.feed import Feed, length
 from threadllm.dispatcher.options import (
     DEFAULT_TIMEOUT,
     binder,
@@ -26,19 +29,21 @@ from threadllm.dispatcher.options import (
 from threadllm.dispatcher.outcomes import AsFinished, InOrder, read
 from threadllm.dispatcher.results import Results
 from threadllm.dispatcher.task import Task
+from threadllm.dispatcher.threads import Threads
+from threadllm.dispatcher.watchdog import Watchdog
 from threadllm.dispatcher.workers import Workers
 from threadllm.exceptions import OptionError
 from threadllm.progress import Painter, Tally, Totals, display
 from threadllm.quota import Quota
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sized
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
     from types import TracebackType
 
-    from threadllm.call import Kept
     from threadllm.clock import Clock
     from threadllm.dispatcher.options import Timeout, Unpack
+    from threadllm.dispatcher.task import Submission
     from threadllm.outcome import Outcome
     from threadllm.retry import Retry
 
@@ -64,6 +69,9 @@ class Dispatcher(Executor):
             a bar as `tqdm.tqdm` does.
         patch_requests: Whether requests of the function's own sessions are given slots, retries
             and the thread's connections; if not, only `threadllm.session()` is.
+        deadline: Seconds that each item has as a whole, from when a thread first takes it up: waits
+            for slots, gates and retries, and further calls of it included. None for no end. It
+            ends with a `DeadlineExceeded` then. `threadllm.deadline` says otherwise for a block.
         trust_returns: Whether what the function returns counts although one of its requests
             failed for good: for functions that fall back to another host.
         clock: Where the time comes from; tests may bring their own.
@@ -86,6 +94,7 @@ class Dispatcher(Executor):
         progress: bool | Callable[..., Any] = False,
         patch_requests: bool = True,
         trust_returns: bool = False,
+        deadline: float | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         if quota is not None and concurrency is not None:
@@ -102,19 +111,25 @@ class Dispatcher(Executor):
             patched=patch_requests,
             trusted=trust_returns,
         )
-        self._pool = ThreadPoolExecutor(
-            workers, thread_name_prefix or "threadllm", initializer, initargs
+        self._threads = Threads(
+            workers,
+            partial(ThreadPoolExecutor, initializer=initializer, initargs=initargs),
+            thread_name_prefix or "threadllm",
         )
         painter = (
             Painter(self._tally, partial(display, progress, clock), clock) if progress else None
         )
         self._painter = painter
-        finished = _closer(self._terms.connections, painter)
-        self._crew = Crew(self._terms)
-        self._workers = Workers(self._pool, workers, self._crew, clock, finished)
+        watchdog = Watchdog(clock)
+        self._deadlines = Deadlines(
+            self._terms, watchdog, None if deadline is None else checked_seconds(deadline)
+        )
+        ending = Ending(self._terms.connections, watchdog, painter)
+        self._crew = Crew(self._terms, self._deadlines)
+        self._workers = Workers(self._threads, workers, self._crew, clock, ending)
         # Runs of map whose input is not all submitted. No lock: each step of a set is atomic.
         self._unread: set[Results[Any]] = set()
-        weakref.finalize(self, finished)
+        weakref.finalize(self, ending.begin)
 
     @property
     def quota(self) -> Quota:
@@ -133,7 +148,8 @@ class Dispatcher(Executor):
             RuntimeError: After shutdown.
         """
         self._expect((fn,))
-        return self._add(lambda: fn(*args, **kwargs)).future
+        submission = self._deadlines.submission(copy_context())
+        return self._add(lambda: fn(*args, **kwargs), submission).future
 
     def map(
         self,
@@ -172,8 +188,9 @@ class Dispatcher(Executor):
                 f"unpack={unpack!r}: it takes one iterable, of what is to be unpacked"
             )
         window = checked_window(buffersize, self._max_workers)
+        submission = self._deadlines.submission(copy_context())
         self._expect(*iterables)
-        feed = Feed(items, lambda item: self._add(bind(item)), window)
+        feed = Feed(items, lambda item: self._add(bind(item), submission), window)
         results = Results(feed, self._terms.sleeper.clock, timeout)
         if not feed.ended:
             self._unread.add(results)
@@ -210,8 +227,9 @@ class Dispatcher(Executor):
         """
         bind = binder(fn, unpack)
         window = checked_window(buffersize, self._max_workers)
+        submission = self._deadlines.submission(copy_context())
         self._expect(items)
-        feed = Feed(items, lambda item: self._add(bind(item)), window, key)
+        feed = Feed(items, lambda item: self._add(bind(item), submission), window, key)
         return read(feed, InOrder() if ordered else AsFinished())
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -223,12 +241,12 @@ class Dispatcher(Executor):
         """
         try:
             self._close(cancel=cancel_futures)
-            self._pool.shutdown(wait=wait)
+            self._workers.end(wait=wait)
         except Exception:
             raise
         except BaseException:  # Ctrl-C, while it fed or waited
             self._close(cancel=True)
-            self._pool.shutdown(wait=wait)
+            self._workers.end(wait=wait)
             raise
 
     def __exit__(
@@ -258,33 +276,14 @@ class Dispatcher(Executor):
             for task in self._workers.drain():
                 self._crew.drop(task)
 
-    def _add(self, run: Callable[[], R]) -> Task[R]:
+    def _add(self, run: Callable[[], R], submission: Submission) -> Task[R]:
         caller = current.get()
         if caller is not None and caller.terms.quota is self._terms.quota:
             caller.return_slot_in_hand()  # what it submits may need it, and it may wait for that
-        task = Task(run, self._terms)
+        task = Task(run, self._terms, submission)
         self._workers.add(task)
         return task
 
     def _expect(self, *inputs: Iterable[Any]) -> None:
         if self._painter is not None:  # only then: to tell its length may cost an input much
-            self._painter.expect(_length(*inputs))
-
-
-def _length(*iterables: Iterable[Any]) -> int | None:
-    """How many items there will be, if all the inputs know."""
-    try:
-        return min((len(items) for items in cast("tuple[Sized, ...]", iterables)), default=0)
-    except (TypeError, OverflowError):  # no length, or none that fits
-        return None
-
-
-def _closer(connections: Kept, painter: Painter | None) -> Callable[[], None]:
-    """What there is to do at the end. It must not hold the dispatcher, whose end may be that."""
-
-    def close() -> None:
-        connections.close()
-        if painter is not None:
-            painter.close()
-
-    return close
+            self._painter.expect(length(*inputs))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sized
 
     from threadllm.dispatcher.task import Task
     from threadllm.outcome import Outcome
@@ -89,3 +89,11 @@ class Feed(Generic[T, R]):
                 raise error
         finally:
             del error  # else it would hold this frame, and the frame the error
+
+
+def length(*iterables: Iterable[Any]) -> int | None:
+    """How many items there will be, if all the inputs know."""
+    try:
+        return min((len(items) for items in cast("tuple[Sized, ...]", iterables)), default=0)
+    except (TypeError, OverflowError):  # no length, or none that fits
+        return None

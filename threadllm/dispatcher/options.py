@@ -39,6 +39,7 @@ class Options(TypedDict, total=False):
     progress: bool | Callable[..., Any]
     patch_requests: bool
     trust_returns: bool
+    deadline: float | None
     clock: Clock
 
 

@@ -2,43 +2,76 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from concurrent.futures import CancelledError, Future
-from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from threadllm.call import current
+from threadllm.call import Limit, current
 from threadllm.outcome import Outcome, RequestRecord, Usage
 from threadllm.retry import Attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
     from threadllm.call import Call, Terms
+    from threadllm.dispatcher.threads import Runner
+    from threadllm.dispatcher.watchdog import Watch
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Task(Generic[R]):
-    """One item from its submission to its end. Between the two one thread at a time has it."""
+class Submission(NamedTuple):
+    """Where an item comes from, and the time that it was given there.
 
-    def __init__(self, run: Callable[[], R], terms: Terms) -> None:
+    Attributes:
+        context: Of whoever submitted it, to be copied only.
+        limited: Whether it has a deadline.
+        seconds: What it has from when it is first taken up.
+        latest: The monotonic moment by which the call that submitted it must have ended.
+    """
+
+    context: Context
+    limited: bool = False
+    seconds: float = math.inf
+    latest: float = math.inf
+
+    def limit(self, now: float) -> Limit:
+        """The item's deadline, if it is first taken up now."""
+        moment = min(now + self.seconds, self.latest)
+        return Limit(moment, moment - now)
+
+
+class Task(Generic[R]):
+    """One item from its submission to its end. Between the two one thread at a time has it.
+
+    Only its deadline may end it over that thread's head: see `Deadlines`.
+    """
+
+    last_error: BaseException | None = None  # of the last call, if it is to be repeated
+    waits = False  # for its next call
+    limit: Limit | None = None  # until it is taken up
+    watch: Watch | None = None
+    runner: Runner | None = None  # that has it, or had it last
+    warned = False  # whether the deadline has broken off what its call was waiting for
+    _abandoned = False
+    _usage = Usage()
+    _elapsed = 0.0
+    _retries = 0
+
+    def __init__(self, run: Callable[[], R], terms: Terms, submission: Submission) -> None:
         self.future: Future[R] = Future()
         self.attempts = Attempts(terms.retry)
-        self.last_error: BaseException | None = None  # of the last call, if it is to be repeated
-        self.waits = False  # for its next call
-        self._abandoned = False
+        self.submission = submission
         self._run = run
-        self._context = copy_context()
         self._records: list[RequestRecord] = []
-        self._usage = Usage()
-        self._elapsed = 0.0
-        self._retries = 0
 
     def prepare(self, call: Call) -> Callable[[], R]:
         """The function as that call, in a copy of its submitter's context."""
-        return partial(self._context.copy().run, _run_as, call, self._run)
+        return partial(self.submission.context.copy().run, _run_as, call, self._run)
 
     def add(self, call: Call) -> None:
         """Add what a call that has ended took."""
@@ -93,4 +126,7 @@ class Task(Generic[R]):
 def _run_as(call: Call, run: Callable[[], R]) -> R:
     current.set(call)
     del call  # an error would keep it, and it may keep the error
+    decimal = sys.modules.get("decimal")
+    if decimal is not None:  # its context is one object, which copies of a context share
+        decimal.setcontext(decimal.getcontext().copy())
     return run()

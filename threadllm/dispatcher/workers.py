@@ -1,7 +1,7 @@
 """Threads at work: a backlog of tasks, some of them for later, and runners that take from it.
 
-Runners are jobs of a `ThreadPoolExecutor`: it owns the threads, names, initialises and joins
-them. A runner lives as long as there is something to take or to wait for, so that an idle
+Runners are jobs of a `ThreadPoolExecutor`: it owns the threads, names and initialises them. A
+runner lives as long as there is something to take or to wait for, so that an idle
 dispatcher holds no thread in here, and the interpreter's exit waits for retries as it waits for
 everything else that a pool was given. A task for later holds no thread: a runner that has
 nothing else to do waits for it, and takes whatever comes first.
@@ -15,45 +15,53 @@ import os
 import threading
 from collections import deque
 from concurrent.futures.thread import BrokenThreadPool
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from threadllm.dispatcher.threads import Runner
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
 
     from threadllm.clock import Clock
     from threadllm.dispatcher.crew import Crew
+    from threadllm.dispatcher.ending import Ending
     from threadllm.dispatcher.task import Task
+    from threadllm.dispatcher.threads import Threads
 
 _LOGGER = logging.getLogger("concurrent.futures")  # where a pool says that a callback went wrong
 
 
 class Workers:
-    """Runs tasks on at most `max_workers` threads of a pool.
+    """Runs tasks on at most `max_workers` threads.
 
     Below that many runners there is always one for each task that is not being run.
     """
 
     def __init__(
         self,
-        pool: ThreadPoolExecutor,
+        threads: Threads,
         max_workers: int,
         crew: Crew,
         clock: Clock,
-        finished: Callable[[], None],
+        ending: Ending,
     ) -> None:
-        self._pool = pool
+        self._threads = threads
         self._max_workers = max_workers
         self._crew = crew
         self._clock = clock
-        self._finished = finished  # told, perhaps more than once, when nothing more will come
+        self._ending = ending
         self._process: int | None = None  # whose threads these are; each who writes writes the same
-        self._work = threading.Condition()  # guards all that follows
+        lock = threading.RLock()  # guards all that follows
+        self._work = threading.Condition(lock)
+        self._all_left = threading.Condition(lock)
         self._ready: deque[Task[Any]] = deque()
         self._later: list[tuple[float, int, Task[Any]]] = []  # a heap, by the time it is due
         self._order = count()
-        self._runners: set[object] = set()
+        self._runners: set[Runner] = set()
+        self._tellers: set[Runner] = set()  # these take no task
         self._idle = 0  # runners that wait
         self._closed = False
         self._drained = False
@@ -77,28 +85,96 @@ class Workers:
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._ready.append(task)
-            waiting = len(self._ready) + len(self._later)
-            runner = object()
-            lacking = waiting > self._idle and len(self._runners) < self._max_workers
-            if lacking:
-                self._runners.add(runner)
+            runner = self._lacking()
             self._work.notify()
-        if lacking:
-            self._start(runner, task)
+        if runner is None:
+            return
+        try:
+            self._start(runner, self._run)
+        except BaseException:
+            with self._work:
+                if task in self._ready:
+                    self._ready.remove(task)
+            raise
+
+    def write_off(self, runner: Runner, tell: Callable[[], None]) -> None:
+        """Wait for a thread no more, whatever it runs, and have another in its place.
+
+        Args:
+            runner: What had the thread.
+            tell: Tells the item's end; run elsewhere, as callbacks may take their time.
+        """
+        self.tell(tell)
+        with self._work:
+            self._threads.write_off(runner)
+            self._runners.discard(runner)
+            spare = self._lacking()
+        try:
+            if spare is not None:
+                self._start(spare, self._run, spare=True)
+        except RuntimeError as error:  # no thread can be had: let nobody wait for one for ever
+            self._give_up(error)
+        self._see_whether_all_left()
+
+    def tell(self, tell: Callable[[], None]) -> None:
+        """Have something told by a thread that runs no task; where none can be had, by this one."""
+        teller = Runner(self, tell)
+        with self._work:
+            self._tellers.add(teller)
+        try:
+            self._start(teller, _tell, spare=True)
+        except RuntimeError:
+            _tell(teller)
+            self._see_whether_all_left()
 
     def close(self) -> None:
         """Take no new task. What was taken is still run, tasks for later included."""
         with self._work:
             self._closed = True
             self._hasten(lambda task: task.unwanted)
-            finished = not self._runners
-        if finished:
-            self._finished()
+        self._see_whether_all_left()
 
     def drain(self) -> Iterator[Task[Any]]:
         """Hand back, one by one, all tasks that are not being run; take none back for later."""
         with self._work:
             self._drained = True
+        yield from self._left()
+
+    def end(self, *, wait: bool) -> None:
+        """Let go of the threads, after `close`, once all has been run; perhaps wait for that.
+
+        Raises:
+            RuntimeError: This thread is one of those that are waited for.
+        """
+        self._threads.close()
+        if wait:
+            self._threads.check_elsewhere()
+            with self._work:
+                while self._runners or self._tellers:
+                    self._all_left.wait()
+            self._threads.join()
+            self._ending.join()
+
+    def _lacking(self) -> Runner | None:
+        """A further runner, if there is a task for it."""
+        waiting = len(self._ready) + len(self._later)
+        if waiting <= self._idle or len(self._runners) >= self._max_workers:
+            return None
+        runner = Runner(self)
+        self._runners.add(runner)
+        return runner
+
+    def _give_up(self, error: BaseException) -> None:
+        """Fail what is left, if nobody is left to run it."""
+        with self._work:
+            abandoned = not self._runners
+        if abandoned:
+            for task in self._left():
+                self._crew.fail(task, error)
+
+    def _left(self) -> Iterator[Task[Any]]:
+        """All tasks that are not being run, taken away one by one."""
+        with self._work:
             self._hasten(lambda _: True)
         while (task := self._pop()) is not None:
             yield task
@@ -114,23 +190,20 @@ class Workers:
         with self._work:
             return self._ready.popleft() if self._ready else None
 
-    def _start(self, runner: object, task: Task[Any]) -> None:
+    def _start(self, runner: Runner, run: Callable[[Runner], None], *, spare: bool = False) -> None:
         self._process = os.getpid()
         try:
-            job = self._pool.submit(self._run, runner)
+            job = self._threads.start(runner, run, spare=spare)
         except BaseException:
-            with self._work:
-                self._runners.discard(runner)  # the pool may have it nonetheless, and start it
-                if task in self._ready:
-                    self._ready.remove(task)
+            self._leave(runner)  # the pool may have it nonetheless, and start it
             raise
-        job.add_done_callback(lambda job: self._ended(runner, job))
+        job.add_done_callback(partial(self._ended, runner))
 
-    def _run(self, runner: object) -> None:
+    def _run(self, runner: Runner) -> None:
         with self._crew.surroundings():
             while (task := self._take(runner)) is not None:
                 try:
-                    due = self._crew.run(task)
+                    due = self._crew.run(task, runner)
                     if due is not None and not self._put_off(task, due):
                         self._crew.drop(task)
                 except BaseException:
@@ -145,7 +218,7 @@ class Workers:
                 self._work.notify()
             return not self._drained
 
-    def _take(self, runner: object) -> Task[Any] | None:
+    def _take(self, runner: Runner) -> Task[Any] | None:
         with self._work:
             while runner in self._runners:
                 remaining = self._later[0][0] - self._clock.monotonic() if self._later else None
@@ -154,7 +227,7 @@ class Workers:
                 if self._ready:
                     return self._handed_on(self._ready.popleft())
                 if self._idle >= len(self._later):  # the others are enough to wait for those
-                    self._runners.discard(runner)
+                    self._leave(runner)
                 else:
                     self._idle += 1
                     self._clock.wait(self._work, remaining)
@@ -167,15 +240,40 @@ class Workers:
             self._work.notify()
         return task
 
-    def _ended(self, runner: object, job: Future[None]) -> None:
+    def _leave(self, runner: Runner) -> None:
+        with self._work:
+            self._runners.discard(runner)
+            self._tellers.discard(runner)
+            self._threads.leave(runner)
+            if not (self._runners or self._tellers):
+                self._all_left.notify_all()
+
+    def _ended(self, runner: Runner, job: Future[None]) -> None:
         error = job.exception()
         if error is not None:  # it never ran: the pool's initializer failed
             with self._work:
-                self._runners.discard(runner)
                 self._broken = str(error)
             for task in self.drain():
                 self._crew.fail(task, BrokenThreadPool(self._broken))
+            _tell(runner)
+        self._leave(runner)
+        self._see_whether_all_left()
+
+    def _see_whether_all_left(self) -> None:
         with self._work:
-            finished = self._closed and not self._runners
+            if self._runners or self._tellers:
+                return
+            self._all_left.notify_all()
+            finished = self._closed
         if finished:
-            self._finished()
+            self._threads.close_spares()
+            self._ending.begin()
+
+
+def _tell(teller: Runner) -> None:
+    tell, teller.tell = teller.tell, None
+    try:
+        if tell is not None:
+            tell()
+    except BaseException:
+        _LOGGER.critical("Exception in worker", exc_info=True)

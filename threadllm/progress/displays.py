@@ -38,6 +38,7 @@ def figures(totals: Totals) -> str:
         "retrying": totals.retrying,
         "parked": totals.parked,
         "429s": totals.throttled,
+        "abandoned": totals.abandoned,
         "tokens": totals.input_tokens + totals.output_tokens,
     }
     rest = [f"{name}={figure}" for name, figure in shown.items() if figure]

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from threadllm.outcome import Usage
+
 Figure = Literal[
     "ok", "failed", "retrying", "parked", "requests", "retries", "throttled",
-    "input_tokens", "output_tokens", "busy",
+    "input_tokens", "output_tokens", "busy", "abandoned",
 ]  # fmt: skip
 
 
@@ -32,6 +34,8 @@ class Totals:
         output_tokens: Tokens out, as providers counted them.
         busy: Seconds that calls ran, added up: the most that they would have taken one after
             another.
+        abandoned: Items that failed at their deadline while their call went on, and may go on yet:
+            it could not be broken off.
     """
 
     ok: int = 0
@@ -44,6 +48,7 @@ class Totals:
     input_tokens: int = 0
     output_tokens: int = 0
     busy: float = 0.0
+    abandoned: int = 0
 
     @property
     def done(self) -> int:
@@ -62,6 +67,13 @@ class Tally:
         """Add to one figure."""
         with self._lock:
             self._figures[figure] += by
+
+    def count_request(self, usage: Usage) -> None:
+        """Add an exchange, and what its answer says that it used."""
+        with self._lock:
+            self._figures["requests"] += 1
+            self._figures["input_tokens"] += usage.input_tokens
+            self._figures["output_tokens"] += usage.output_tokens
 
     @contextmanager
     def holding(self, figure: Figure) -> Iterator[None]:

@@ -4,7 +4,8 @@ The only rooms that import requests and urllib3. They find their call through `t
 and know no dispatcher.
 """
 
+from threadllm.transport.deadline import DeadlineExceeded
 from threadllm.transport.patching import patched
 from threadllm.transport.session import Session, session
 
-__all__ = ["Session", "patched", "session"]
+__all__ = ["DeadlineExceeded", "Session", "patched", "session"]

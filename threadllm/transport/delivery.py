@@ -17,8 +17,8 @@ from requests.exceptions import (
     UnrewindableBodyError,
 )
 
-from threadllm.call import Failure
-from threadllm.exceptions import CallCancelled
+from threadllm.call import NO_LIMIT, Failure
+from threadllm.exceptions import CallCancelled, CallExpired
 from threadllm.providers import (
     ERRORS,
     Reply,
@@ -30,6 +30,8 @@ from threadllm.providers import (
 )
 from threadllm.redaction import redact
 from threadllm.retry import Attempts
+from threadllm.transport.deadline import DeadlineExceeded, bounded
+from threadllm.transport.inflight import in_flight
 from threadllm.transport.resending import address_of, can_resend, rewind
 from threadllm.transport.stream import follow
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest, Response
 
-    from threadllm.call import Call
+    from threadllm.call import Call, Exchange
 
 _EXCERPT = 300  # characters of a provider's answer that an error quotes
 
@@ -93,19 +95,24 @@ class Delivery:
 
         Raises:
             RequestException: The last try's error.
+            DeadlineExceeded: The call's deadline has passed.
             CallCancelled: The dispatcher was told to stop before the first try.
         """
+        last = None
         try:
             last = self._try()
-        except CallCancelled as cancelled:
-            self._call.fail(self._address.url, Failure(cancelled, owned=True))
-            raise
-        while (wait := self._next_wait(last)) is not None:
-            try:
+            while (wait := self._next_wait(last)) is not None:
                 self._prepare_next(last.verdict, wait)
                 last = self._try()
-            except (CallCancelled, UnrewindableBodyError):
-                break  # no further try: the last one's end is the request's
+        except DeadlineExceeded:
+            raise
+        except CallExpired:
+            raise self._exceeded() from last and self._error_in(last)
+        except (CallCancelled, UnrewindableBodyError) as error:
+            if last is None:
+                self._call.fail(self._address.url, Failure(error, owned=True))
+                raise
+            # No further try: the last one's end is the request's.
         return self._conclude(last)
 
     def _try(self) -> _Try:
@@ -113,8 +120,8 @@ class Delivery:
             str(self._request.method), *self._address, retry=self._attempts.repeats
         )
         try:
-            response = self._send(timeout=self._timeout)
-            self.elapsed = self._call.terms.now() - exchange.sent
+            response = self._sent(exchange)
+            self.elapsed = (exchange.answered or self._call.terms.now()) - exchange.sent
             exchange.status = response.status_code
             if self._streamed and not (response.status_code in ERRORS or response.is_redirect):
                 content = b""
@@ -123,14 +130,38 @@ class Delivery:
                 content = _content_of(response)
                 exchange.size, exchange.usage = len(content), usage_of(content)
                 exchange.finish()
-        except RequestException as error:
+        except Exception as error:
             exchange.finish()
+            if self._call.late:
+                raise self._exceeded() from error
+            if not isinstance(error, RequestException):
+                raise
             verdict, _ = self._call.terms.retry.verdict_on_error(error)
             return _Try(exchange.sent, error, verdict)
         except BaseException:
             exchange.finish()
             raise
+        if exchange.is_cut and not exchange.handed_over:
+            raise self._exceeded()  # what looks like an answer may lack its end
         return self._judge(exchange.sent, response, content)
+
+    def _sent(self, exchange: Exchange) -> Response:
+        """Send once: the connection that is used is told to the exchange."""
+        limit, timeout = self._call.limit, self._timeout
+        if limit is not NO_LIMIT:
+            timeout = bounded(timeout, limit.moment - exchange.sent)
+        before, in_flight.exchange = in_flight.exchange, exchange
+        try:
+            return self._send(timeout=timeout)
+        finally:
+            in_flight.exchange = before
+
+    def _exceeded(self) -> DeadlineExceeded:
+        """The error of a call whose time is up: the item's, whatever the function makes of it."""
+        text = f"{self._request.method} {self._address.url}: {self._call.limit}"
+        error = DeadlineExceeded(text, request=self._request)
+        self._call.fail(self._address.url, Failure(error, owned=True))
+        return error
 
     def _judge(self, sent: float, response: Response, content: bytes) -> _Try:
         if response.status_code not in ERRORS and b'"error"' not in content:
@@ -170,11 +201,16 @@ class Delivery:
         if last.verdict is Verdict.OK:
             self._call.succeed(url)
         else:
-            error = result if isinstance(result, RequestException) else _status_error(result, url)
-            self._call.fail(url, Failure(error, owned=self._resendable))
+            self._call.fail(url, Failure(self._error_in(last), owned=self._resendable))
         if isinstance(result, RequestException):
             raise result
         return result
+
+    def _error_in(self, last: _Try) -> RequestException:
+        """What a try that did not go well ended in; an answer's error is made of its status."""
+        if isinstance(last.result, RequestException):
+            return last.result
+        return _status_error(last.result, self._address.url)
 
 
 def _status_error(response: Response, url: str) -> HTTPError:

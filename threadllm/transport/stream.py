@@ -9,11 +9,12 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSLError
 
 from threadllm.providers import StreamUsage
+from threadllm.transport.deadline import DeadlineExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from requests import Response
+    from requests import PreparedRequest, Response
 
     from threadllm.call import Exchange
 
@@ -38,6 +39,7 @@ class _Followed(HTTPResponse):
     """
 
     exchange: Exchange
+    asked: PreparedRequest | None
     usage: StreamUsage
     _reading = False
     _collected = False
@@ -48,9 +50,12 @@ class _Followed(HTTPResponse):
         """The body in pieces, as `HTTPResponse.stream`: what requests reads through."""
         self._reading = True
         try:
+            self._go_on()
             for chunk in super().stream(amt, decode_content):
+                self._go_on()
                 self._count(chunk)
                 yield chunk
+            self._go_on()
         except Exception as error:
             self._break_off(error)
             raise
@@ -69,7 +74,9 @@ class _Followed(HTTPResponse):
             return super().read(amt, decode_content, cache_content)
         self._reading = True
         try:
+            self._go_on()
             data = super().read(amt, decode_content, cache_content)
+            self._go_on()
         except Exception as error:
             self._break_off(error)
             raise
@@ -86,6 +93,12 @@ class _Followed(HTTPResponse):
         if not self._collected:
             self._end()
 
+    def release_conn(self) -> None:
+        """Give the connection back, as `HTTPResponse.release_conn`: from then on it is others'."""
+        if not self._collected:
+            self.exchange.travels(None)
+        super().release_conn()
+
     def __del__(self) -> None:
         self._collected = True
         super().__del__()
@@ -95,8 +108,32 @@ class _Followed(HTTPResponse):
         self.usage.feed(chunk)
         self.exchange.usage = self.usage.usage
 
+    def _go_on(self) -> None:
+        """Give out nothing after the deadline: what came of a broken connection may be anything.
+
+        Raises:
+            DeadlineExceeded: It has ended the call.
+        """
+        if self.exchange.expired:
+            raise DeadlineExceeded(self.exchange.overdue, request=self.asked)
+
     def _break_off(self, error: Exception) -> None:
-        self.exchange.break_off(_as_requests(error))
+        """End with an error.
+
+        Raises:
+            DeadlineExceeded: In its place, where the deadline is why.
+        """
+        try:
+            if not isinstance(error, DeadlineExceeded):
+                self._go_on()
+        except DeadlineExceeded as exceeded:
+            self._end_with(exceeded)
+            raise exceeded from error
+        self._end_with(error)
+
+    def _end_with(self, error: Exception) -> None:
+        owned = isinstance(error, DeadlineExceeded)
+        self.exchange.break_off(_as_requests(error), owned=owned)
         self._end()
 
     def _end(self) -> None:
@@ -124,7 +161,10 @@ def follow(response: Response, exchange: Exchange) -> None:
     raw: Any = response.raw
     if type(raw) is HTTPResponse and not raw.closed and raw.length_remaining != 0:
         exchange.handed_over = True
-        vars(raw).update(exchange=exchange, usage=StreamUsage())
+        exchange.travels(raw.connection)  # that of an adapter of the user's own has not told it
+        vars(raw).update(exchange=exchange, asked=response.request, usage=StreamUsage())
         raw.__class__ = _Followed
     else:
+        if type(raw) is HTTPResponse and raw.length_remaining == 0:
+            raw.drain_conn()  # the connection goes back before the slot does
         exchange.finish()

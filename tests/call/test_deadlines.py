@@ -1,0 +1,308 @@
+"""A call whose deadline passes: its waits end, its exchanges are cut, and nothing begins."""
+
+import contextvars
+import math
+import socket
+import threading
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+
+from tests.call.conftest import ORIGIN, URL, opened
+from threadllm import deadline
+from threadllm.call import NO_LIMIT, Call, Limit, seconds_here
+from threadllm.exceptions import CallCancelled, CallExpired, OptionError
+
+SOON = Limit(moment=130, seconds=30)  # the clock stands at 100
+TEXT = "the call's deadline of 30 s has passed"
+
+
+@pytest.fixture
+def call(terms):
+    """A call that has begun, with 30 seconds to go."""
+    begun = Call(terms, SOON)
+    begun.begin()
+    begun.under_way = True
+    return begun
+
+
+@pytest.fixture
+def sockets():
+    """Two ends of a connection."""
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def on(sock):
+    """A connection with that socket."""
+    return SimpleNamespace(sock=sock)
+
+
+def free(terms):
+    return terms.quota.slots._permits._value
+
+
+def in_thread(act):
+    """Runs in a thread of its own; what is returned waits for it and gives its result or error."""
+    found = []
+
+    def run():
+        try:
+            found.append(act())
+        except (CallCancelled, CallExpired) as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def result():
+        thread.join(5)
+        return found[0]
+
+    return result
+
+
+def is_at_end(sock):
+    """Whether the other side has ended the connection; else it says nothing."""
+    sock.settimeout(0)
+    with suppress(BlockingIOError):
+        return sock.recv(1) == b""
+    return False
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, "30", None])
+def test_seconds_that_cannot_be_meant_are_refused(seconds):
+    """At once, and not when the block begins."""
+    with pytest.raises(OptionError) as refused:
+        deadline(seconds)
+
+    assert str(refused.value) == f"deadline={seconds!r}: give seconds, more than 0"
+
+
+def test_the_shorter_deadline_counts_within_another():
+    """And the outer one again after it."""
+    seen = [seconds_here.get()]
+    with deadline(30):
+        for seconds in (10, 60):
+            with deadline(seconds):
+                seen.append(seconds_here.get())
+        seen.append(seconds_here.get())
+    seen.append(seconds_here.get())
+
+    assert seen == [None, 10, 30, 30, None]
+
+
+def test_a_block_that_fails_has_no_deadline_afterwards():
+    """Its error goes on."""
+    with pytest.raises(KeyError), deadline(30):
+        raise KeyError
+
+    assert seconds_here.get() is None
+    assert contextvars.copy_context().get(seconds_here) is None
+
+
+def test_a_park_ends_with_the_deadline(clock, terms, call):
+    """Not sooner, though it is known to be in vain."""
+    parked = in_thread(lambda: call.park(lambda: 500))
+    assert clock.wait_for_sleepers() == [30]
+    clock.advance(30)
+
+    assert str(parked()) == TEXT
+    assert terms.tally.totals().parked == 0
+
+
+def test_a_gate_is_not_waited_for_beyond_the_deadline(clock, terms, call):
+    """Neither by a request nor by a call that is to begin."""
+    for origin in ("", ORIGIN):
+        terms.quota.gate(origin).shut(500, now=100, sent=100, asked=True)
+    request = in_thread(lambda: opened(call))
+    other = Call(terms, SOON)
+    beginning = in_thread(other.begin)
+    assert clock.wait_for_sleepers(2) == [30, 30]
+    clock.advance(30)
+
+    assert [type(request()), type(beginning())] == [CallExpired, CallExpired]
+    assert free(terms) == 2
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_wait_for_a_slot_ends_when_it_is_told(clock, terms, begins):
+    """Slots know no time: whoever watches the clock tells."""
+    call = Call(terms, SOON)
+    if not begins:
+        call.begin()
+        call.under_way = True
+        opened(call).finish()
+    for _ in range(2):
+        Call(terms).begin()
+    waiting = in_thread(call.begin if begins else lambda: opened(call))
+    while len(terms.quota.slots._changed._waiters) == 0:
+        assert free(terms) == 0
+    clock.advance(30)
+    grace = call.expire()
+
+    assert str(waiting()) == TEXT
+    assert (free(terms), grace) == (0, 0.0 if begins else 1.0)
+
+
+def test_a_call_does_not_begin_after_its_deadline(clock, terms):
+    """The slot that it got by then goes back."""
+    clock.advance(30)
+
+    with pytest.raises(CallExpired):
+        Call(terms, SOON).begin()
+    assert free(terms) == 2
+
+
+def test_no_exchange_begins_after_the_deadline(clock, terms, call):
+    """Whether or not anybody has told the call."""
+    clock.advance(30)
+    assert call.late
+    assert not call.expired
+    for _ in range(2):
+        with pytest.raises(CallExpired):
+            opened(call)
+        assert call.expire() == 0.0
+
+    assert (call.expired, call.in_flight, free(terms)) == (True, [], 2)
+
+
+def test_what_rides_along_has_no_slot_to_give_back(clock, terms, call):
+    """It comes too late like any other."""
+    opened(call), opened(call)
+    clock.advance(30)
+
+    with pytest.raises(CallExpired):
+        opened(call)
+    assert free(terms) == 0
+
+
+def test_exchanges_are_cut(call, sockets):
+    """The other side and whoever reads are told of an end; the socket stays as it is."""
+    ours, theirs = sockets
+    exchange = opened(call)
+    exchange.travels(on(ours))
+
+    assert not exchange.is_cut
+    assert call.expire() == 1.0
+    assert (exchange.is_cut, exchange.expired) == (True, True)
+    assert is_at_end(ours)
+    assert is_at_end(theirs)
+    assert ours.fileno() > 0
+    assert exchange.overdue == f"GET {URL}: {TEXT}"
+
+
+def test_a_socket_within_others_is_found(call, sockets):
+    """However it is wrapped; a wrapper without one is left alone."""
+    wrapped, other = opened(call), opened(call)
+    wrapped.travels(on(SimpleNamespace(socket=SimpleNamespace(sock=sockets[0]))))
+    other.travels(on(object()))
+    call.expire()
+
+    assert is_at_end(sockets[1])
+    assert (wrapped.is_cut, other.is_cut) == (True, False)
+
+
+def test_a_socket_that_its_connection_has_given_away_is_remembered(call, sockets):
+    """http.client does so before the body of an answer that ends with the connection."""
+    connection, exchange = on(sockets[0]), opened(call)
+    exchange.travels(connection)
+    connection.sock = None
+    exchange.travels(connection)
+    call.expire()
+
+    assert is_at_end(sockets[1])
+
+
+def test_a_socket_that_is_closed_is_no_error(call, sockets):
+    """It needs no cut any more."""
+    exchange = opened(call)
+    exchange.travels(on(sockets[0]))
+    sockets[0].close()
+
+    assert call.expire() == 1.0
+
+
+@pytest.mark.parametrize("given_back", ["by the connection", "by the end of the exchange"])
+def test_a_connection_that_was_given_back_is_not_cut(call, sockets, given_back):
+    """It may be another's by now."""
+    exchange = opened(call)
+    exchange.travels(on(sockets[0]))
+    if given_back == "by the connection":
+        exchange.travels(None)
+    else:
+        exchange.finish()
+
+    assert exchange.cut() is False
+    assert not exchange.is_cut
+    assert not is_at_end(sockets[1])
+
+
+def test_a_connection_that_comes_too_late_is_refused(call, sockets):
+    """While it was being made the deadline passed: the exchange itself says so."""
+    exchange, connection = opened(call), on(None)
+    exchange.travels(connection)
+    assert call.expire() == 1.0  # there is a connection, which will not be used
+    connection.sock = sockets[0]
+
+    with pytest.raises(CallExpired) as refused:
+        exchange.travels(connection)
+    assert str(refused.value) == f"GET {URL}: {TEXT}"
+    exchange.travels(None)
+    assert not exchange.is_cut
+
+
+def test_exchanges_without_a_connection_have_a_moment_to_end(call):
+    """They may end by timeouts that were set to what was left."""
+    opened(call)
+
+    assert call.expire() == 0.025
+
+
+def test_a_call_that_does_something_else_is_not_expected_to_end(call):
+    """There is nothing that could be broken off."""
+    assert call.expire() == 0.0
+
+
+def test_a_call_ends_once(terms, call):
+    """Its thread and its deadline may both end it; what it took is counted once."""
+    opened(call)
+
+    assert [call.end(), call.end()] == [True, False]
+    assert (free(terms), len(call.records), call.under_way) == (2, 1, False)
+    assert terms.tally.totals().requests == 1
+
+
+def test_what_a_call_leaves_running_has_no_deadline(clock, terms, call):
+    """Its threads may go on asking; those of a call that its deadline has ended may not."""
+    call.end()
+    clock.advance(30)
+    assert opened(call).expired is False
+    assert call.limit is NO_LIMIT
+
+    other = Call(terms, Limit(140, 10))
+    other.begin()
+    other.expire()
+    other.end()
+    with pytest.raises(CallExpired):
+        opened(other)
+
+
+def test_once_a_connection_is_given_back_it_is_left_alone(terms, eager_switching):
+    """Whatever the moment of the deadline: it is cut before that, or not at all."""
+    for _ in range(200):
+        call = Call(terms, SOON)
+        call.begin()
+        exchange, (ours, theirs) = opened(call), socket.socketpair()
+        with ours, theirs:
+            exchange.travels(on(ours))
+            expiring = threading.Thread(target=call.expire)
+            expiring.start()
+            exchange.travels(None)
+            cut = exchange.is_cut
+            expiring.join()
+            assert (exchange.is_cut, is_at_end(theirs)) == (cut, cut)
+        call.end()

@@ -1,0 +1,128 @@
+"""Deadlines of items: when their time begins, and what becomes of those whose time is up.
+
+What a call waits for in the transport or for its turn is broken off, so that it ends by itself,
+and says what it was doing. What does anything else cannot be ended: its item is handed over
+without it, and its thread is written off.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from threadllm.call import Call, current, seconds_here
+from threadllm.dispatcher.task import Submission
+from threadllm.exceptions import CallExpired
+
+if TYPE_CHECKING:
+    from contextvars import Context
+
+    from threadllm.call import Terms
+    from threadllm.dispatcher.task import Task
+    from threadllm.dispatcher.threads import Runner
+    from threadllm.dispatcher.watchdog import Watch, Watchdog
+
+_SOON = 0.1  # seconds
+
+
+class Deadlines:
+    """The deadlines of one dispatcher's items.
+
+    Args:
+        terms: What its calls go by.
+        watchdog: Knows when the time of an item is up.
+        seconds: What items have where their submitter says nothing; None for as long as they like.
+    """
+
+    def __init__(self, terms: Terms, watchdog: Watchdog, seconds: float | None) -> None:
+        self._terms = terms
+        self._watchdog = watchdog
+        self._seconds = seconds
+        self._error: type[CallExpired] = CallExpired  # DeadlineExceeded, from the first deadline on
+
+    def submission(self, context: Context) -> Submission:
+        """What is submitted in a context, its time not yet running.
+
+        Raises:
+            RuntimeError: The system has no thread left, and there would be a deadline.
+        """
+        seconds = context.get(seconds_here) or self._seconds
+        submitter = context.get(current)
+        latest = math.inf if submitter is None else self._latest(submitter)
+        if seconds is None and latest == math.inf:
+            return Submission(context)
+        from threadllm.transport import DeadlineExceeded  # here, as it brings requests along
+
+        self._error = DeadlineExceeded
+        self._watchdog.start()
+        seconds = math.inf if seconds is None else seconds
+        return Submission(context, limited=True, seconds=seconds, latest=latest)
+
+    def call_for(self, task: Task[Any], runner: Runner) -> Call | None:
+        """The next call of an item, whose time runs; None when its deadline has ended it."""
+        task.runner = runner
+        if not task.submission.limited:
+            return Call(self._terms)
+        limit = task.limit
+        if limit is None:
+            limit = task.limit = task.submission.limit(self._terms.now())
+            call = Call(self._terms, limit)
+            task.watch = self._watchdog.watch(limit.moment, partial(self._expire, task), call)
+            return call
+        call = Call(self._terms, limit)
+        return call if self._goes_on(task, call) else None
+
+    def pause(self, task: Task[Any]) -> bool:
+        """Let an item wait for its next call; false when its deadline has ended it."""
+        return self._goes_on(task, None)
+
+    def release(self, task: Task[Any]) -> bool:
+        """Let somebody end an item; false when its deadline has done that, or somebody else."""
+        return task.watch is None or self._watchdog.release(task.watch)
+
+    def error_for(self, task: Task[Any]) -> BaseException:
+        """The error of an item whose deadline has passed."""
+        error = self._error(str(task.limit))
+        error.__cause__ = task.last_error
+        return error
+
+    def _latest(self, submitter: Call) -> float:
+        """When a call that submits must have ended, if that is known by the same clock."""
+        same = submitter.terms.sleeper.clock is self._terms.sleeper.clock
+        return submitter.limit.moment if same else math.inf
+
+    def _goes_on(self, task: Task[Any], call: Call | None) -> bool:
+        return task.watch is None or self._watchdog.resume(task.watch, call)
+
+    def _expire(self, task: Task[Any], watch: Watch) -> float | None:
+        """End an item whose time is up; on the watchdog's thread.
+
+        Returns:
+            When to be called again.
+        """
+        call, now = watch.call, self._terms.now()
+        if call is not None:
+            grace = call.expire()
+            if not call.under_way:  # it is about to begin or to end, in rooms of ours
+                return now + _SOON
+            if grace and not task.warned:
+                task.warned = True
+                return now + grace
+        if not self._watchdog.release_from(watch, call):
+            return now  # it has ended, or is in another call by now
+        self._hand_over(task, call)
+        return None
+
+    def _hand_over(self, task: Task[Any], call: Call | None) -> None:
+        """End an item; whatever its thread does is its own matter from now on."""
+        tally, runner = self._terms.tally, cast("Runner", task.runner)
+        tell = partial(task.future.set_exception, self.error_for(task))
+        tally.count("failed")
+        if call is None:
+            runner.workers.tell(tell)
+            return
+        if call.end():
+            task.add(call)
+        tally.count("abandoned")
+        runner.workers.write_off(runner, tell)

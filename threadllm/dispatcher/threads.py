@@ -1,0 +1,127 @@
+"""Where runners run: the threads of a pool, and spares in place of those that were written off.
+
+A thread cannot be ended from outside. One whose call has outlived its deadline is written off:
+nobody waits for it here, and another does its work. Its own pool would start none, as it has as
+many as it may have; so a second pool has the spares.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from threadllm.dispatcher.workers import Workers
+
+    MakePool = Callable[[int, str], ThreadPoolExecutor]
+
+
+class Runner:
+    """One job for a thread.
+
+    Args:
+        workers: Whose runner it is.
+        tell: What it is to tell, if that is all that it is there for.
+
+    Attributes:
+        workers: Whose runner it is.
+        thread: The thread that it has; None until it runs.
+        tell: What it has not told yet.
+    """
+
+    def __init__(self, workers: Workers, tell: Callable[[], None] | None = None) -> None:
+        self.workers = workers
+        self.thread: threading.Thread | None = None
+        self.tell = tell
+
+
+class Threads:
+    """The threads of a dispatcher.
+
+    Args:
+        number: How many the pool has at most.
+        make_pool: Makes a pool of so many threads with a prefix to their names.
+        prefix: To the names of the pool's threads.
+    """
+
+    def __init__(self, number: int, make_pool: MakePool, prefix: str) -> None:
+        self.pool = make_pool(number, prefix)
+        self._number = number
+        self._make_spares = partial(make_pool, sys.maxsize, f"{prefix}-spare")
+        self._lock = threading.Lock()  # guards what follows
+        self._spares: ThreadPoolExecutor | None = None
+        self._occupying: set[Runner] = set()  # threads of the pool, be they written off
+        self._written_off: set[Runner] = set()
+        self._present: set[threading.Thread] = set()  # all that have run and are not written off
+
+    def start(self, runner: Runner, run: Callable[[Runner], None], *, spare: bool) -> Future[None]:
+        """Have `run(runner)` run in a thread; in a spare one if the pool may be closed.
+
+        Raises:
+            RuntimeError: No thread can be had.
+        """
+        with self._lock:
+            pool = self.pool
+            if spare or len(self._occupying) >= self._number:
+                pool = self._spares = self._spares or self._make_spares()
+            else:
+                self._occupying.add(runner)
+        try:
+            return pool.submit(self._run, runner, run)
+        except BaseException:
+            self.leave(runner)
+            raise
+
+    def leave(self, runner: Runner) -> None:
+        """Let a thread be another's: its runner takes no more, or has ended."""
+        with self._lock:
+            self._occupying.discard(runner)
+            self._written_off.discard(runner)
+
+    def write_off(self, runner: Runner) -> None:
+        """Wait no more for a thread."""
+        with self._lock:
+            self._written_off.add(runner)
+            self._present = {thread for thread in self._present if thread is not runner.thread}
+
+    def close(self) -> None:
+        """Start nothing in the pool any more; what runs goes on, and spares may still be needed."""
+        self.pool.shutdown(wait=False)
+
+    def close_spares(self) -> None:
+        """Start nothing at all any more."""
+        with self._lock:
+            spares = self._spares
+        if spares is not None:
+            spares.shutdown(wait=False)
+
+    def check_elsewhere(self) -> None:
+        """See that this thread is none of them, as it is to wait for them.
+
+        Raises:
+            RuntimeError: It is, in the words of the standard library.
+        """
+        if threading.current_thread() in self._present:
+            raise RuntimeError("cannot join current thread")
+
+    def join(self) -> None:
+        """Wait for the threads to end, after all is closed: for all but those written off."""
+        with self._lock:
+            pools = [] if self._written_off else [self.pool, self._spares]
+            present = [*self._present]
+        for pool in pools:
+            if pool is not None:
+                pool.shutdown(wait=True)
+        for thread in present:
+            thread.join()
+
+    def _run(self, runner: Runner, run: Callable[[Runner], None]) -> None:
+        runner.thread = threading.current_thread()
+        with self._lock:
+            self._present.add(runner.thread)
+        run(runner)
