@@ -163,7 +163,7 @@ def test_a_rider_has_nothing_to_give_back_when_the_gate_shuts(clock, terms, call
     gate = terms.quota.gate(ORIGIN)
 
     class ShutInBetween:
-        looks = iter([90, 120])
+        looks = iter([90, 90, 120])
         opens_at = property(lambda self: next(self.looks, 100))
 
     terms.quota._gates[ORIGIN] = ShutInBetween()

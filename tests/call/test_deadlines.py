@@ -165,7 +165,7 @@ def test_no_exchange_begins_after_the_deadline(clock, terms, call):
     for _ in range(2):
         with pytest.raises(CallExpired):
             opened(call)
-        assert call.expire() == 0.0
+        call.expire()
 
     assert (call.expired, call.in_flight, free(terms)) == (True, [], 2)
 
@@ -265,6 +265,16 @@ def test_exchanges_without_a_connection_have_a_moment_to_end(call):
 def test_a_call_that_does_something_else_is_not_expected_to_end(call):
     """There is nothing that could be broken off."""
     assert call.expire() == 0.0
+
+
+def test_a_call_that_was_told_already_is_expected_to_end(clock, call):
+    """It was told the moment before, and is raised the deadline's error."""
+    clock.advance(30)
+    with pytest.raises(CallExpired):
+        opened(call)
+
+    assert call.must_end()
+    assert call.expire() == 1.0
 
 
 def test_a_call_ends_once(terms, call):

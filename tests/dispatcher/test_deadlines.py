@@ -354,6 +354,22 @@ def test_a_call_that_ended_in_the_last_moment_is_looked_at_again(pool, clock, he
     assert pool.totals.abandoned == 0
 
 
+def test_a_call_is_counted_once_whoever_ends_it(pool, clock, held):
+    """Its thread had just done so when the deadline came."""
+
+    def call():
+        me = current.get()
+        me.end()
+        me.under_way = True
+        clock.advance(5)
+        held.wait(PATIENCE)
+
+    error = pool.submit(call).exception(PATIENCE)
+
+    assert (type(error), pool.totals.busy) == (DeadlineExceeded, 0)
+    assert pool.quota.slots._permits._value == 1
+
+
 def test_who_is_done_in_time_is_not_abandoned(clock):
     """Though the deadline passes while others run."""
     with Dispatcher(4, deadline=5, clock=clock) as pool:

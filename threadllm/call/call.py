@@ -93,7 +93,8 @@ class Call(Ledger):
         Parks end by themselves at that moment; a wait for a slot must be told.
 
         Returns:
-            Seconds in which the call should end by itself for that; 0 if it was in none of these.
+            Seconds in which the call should end by itself, for that or because it was told before;
+            0 if there was nothing of the kind.
         """
         self.mark_expired()
         with self._turn:
@@ -101,7 +102,7 @@ class Call(Ledger):
         if waits or not self.under_way:
             self.terms.quota.slots.look_again()
         cut = [exchange.cut() for exchange in self.in_flight]
-        if waits or any(cut):
+        if waits or any(cut) or self._heeded:
             return _GRACE
         return _GRACE_OF_OTHERS if cut else 0.0
 
@@ -207,4 +208,4 @@ class Call(Ledger):
             raise self._called_off()
 
     def _called_off(self) -> CallCancelled | CallExpired:
-        return CallExpired(str(self.limit)) if self.late else CallCancelled(_STOPPED)
+        return CallExpired(str(self.limit)) if self.must_end() else CallCancelled(_STOPPED)

@@ -30,6 +30,7 @@ class Ledger:
 
     # Guarded by _lock, as all that follows; what is one value is read without.
     _expired = False
+    _heeded = False  # whether the function is being raised the deadline's error
     _usage = Usage()
     _retries = 0
 
@@ -85,6 +86,11 @@ class Ledger:
         """Whether its deadline has passed, be it that nobody has told it yet."""
         limit = self.limit
         return self._expired or (limit is not NO_LIMIT and self.terms.now() >= limit.moment)
+
+    def must_end(self) -> bool:
+        """Whether its deadline has passed. Whoever is told so is to end with that, and soon."""
+        self._heeded = self._heeded or self.late
+        return self._heeded
 
     def mark_expired(self) -> None:
         """Let it have been ended by its deadline: from now on no exchange is taken in."""

@@ -64,14 +64,11 @@ class Watchdog:
         Raises:
             RuntimeError: The system has none left.
         """
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None:
-                    thread = threading.Thread(
-                        target=self._run, name="threadllm-watchdog", daemon=True
-                    )
-                    thread.start()
-                    self._thread = thread
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="threadllm-watchdog", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def watch(self, moment: float, expire: Expire, call: Call) -> Watch:
         """Have `expire(watch)` called at a monotonic time.

@@ -131,8 +131,9 @@ class Delivery:
                 exchange.size, exchange.usage = len(content), usage_of(content)
                 exchange.finish()
         except Exception as error:
+            too_late = self._call.must_end()  # before the exchange ends, which would be one reason
             exchange.finish()
-            if self._call.late:
+            if too_late:
                 raise self._exceeded() from error
             if not isinstance(error, RequestException):
                 raise
