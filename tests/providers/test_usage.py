@@ -182,3 +182,38 @@ def test_a_line_of_a_mebibyte_is_read():
     body = encoded({"choices": ["x" * 1_000_000], "usage": OPENAI})
 
     assert read([body[:600_000], body[600_000:]]) == Usage(19, 10)
+
+
+ELSEWHERE = [
+    {"choices": [{"message": {"content": 'he said "usage": {"prompt_tokens": 9}'}}]},
+    {"nested": {"usage": {"prompt_tokens": 9}}},
+    {"nested": {"usage": {"prompt_tokens": 9}}, "object": "chat.completion"},
+    [{"usage": {"prompt_tokens": 9}}],
+]
+WITHIN = [
+    {"id": "a", "usage": {"prompt_tokens": 3, "completion_tokens": 4}},
+    {"usage": {"prompt_tokens": 3, "completion_tokens": 4}, "tier": None, "x": "a b", "n": -1.5e3},
+    {"usage": {"prompt_tokens": 3, "completion_tokens": 4}, "text": 'says "}"'},
+    {"usage": {"prompt_tokens": 3, "completion_tokens": 4}, "more": {"a": [1]}},
+    {"message": {"usage": {"input_tokens": 3, "output_tokens": 4}}, "id": "b"},
+]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("body", WITHIN)
+def test_usage_is_found_wherever_it_may_stand(body, indent):
+    """Last or not, and however the body is laid out."""
+    assert usage_of(json.dumps(body, indent=indent).encode()) == Usage(3, 4)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("body", ELSEWHERE)
+def test_usage_in_other_places_is_somebody_elses(body, indent):
+    """In a text, deeper down, or in a list."""
+    assert usage_of(json.dumps(body, indent=indent).encode()) == Usage()
+
+
+@pytest.mark.parametrize("end", [b'"usage": [1]}', b'"usage": {"prompt_tokens": }}', b'"usage"'])
+def test_a_torn_end_names_no_usage(end):
+    """What is no JSON counts nothing."""
+    assert usage_of(b'{"id": 1, ' + end) == Usage()

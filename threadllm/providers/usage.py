@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from threadllm.outcome import Usage
 from threadllm.providers.reply import parse_body
 
@@ -21,6 +24,10 @@ _USAGE, _OLLAMAS = b'"usage"', b'eval_count"'
 _PLACES = ("message", "response")
 _LONGEST_LINE = 1 << 20
 _NONE = Usage()
+_DECODER = json.JSONDecoder()
+_BEGIN = re.compile(rb'"usage"\s*:\s*\{')
+_PLAIN = r'(?:"[^"\\]*"|null|true|false|[-+.0-9eE]+)'
+_REST = re.compile(rf'(?:\s*,\s*"[^"\\]*"\s*:\s*{_PLAIN})*\s*\}}\s*')
 
 
 def _count(value: object) -> int:
@@ -49,8 +56,32 @@ def usage_in(body: object) -> Usage:
 
 def usage_of(content: bytes) -> Usage:
     """The usage that a whole body names; it is parsed only if it can name one."""
-    marked = _USAGE in content or _OLLAMAS in content
-    return usage_in(parse_body(content)) if marked else _NONE
+    place = content.rfind(_USAGE)
+    if place < 0:
+        return usage_in(parse_body(content)) if _OLLAMAS in content else _NONE
+    found = _last_member(content[place:])
+    return usage_in(parse_body(content)) if found is None else _read(found)
+
+
+def _last_member(end: bytes) -> dict[str, object] | None:
+    """The usage at the end of a body, where it is a member of the outermost object.
+
+    It is, if nothing but plain members follow, and then the one brace that closes all. So the
+    rest of the body, most of which is text, need not be parsed.
+
+    Returns:
+        None where it stands elsewhere.
+    """
+    begin = _BEGIN.match(end)
+    if begin is None:
+        return None
+    try:
+        text = end.decode()
+        usage: dict[str, object]
+        usage, after = _DECODER.raw_decode(text, begin.end() - 1)
+    except ValueError:
+        return None
+    return usage if _REST.fullmatch(text, after) else None
 
 
 class StreamUsage:
