@@ -25,12 +25,13 @@ class CallAdapter(BaseAdapter):
 
     Args:
         inner: The adapter that does the exchanges.
-        for_hooks: Whether it is for a hook that sends again, as digest authentication does.
+        direct: Whether no session calls it, which would set `elapsed` anew: but a hook that sends
+            again, as digest authentication does, or what takes a session's place.
     """
 
-    def __init__(self, inner: BaseAdapter, *, for_hooks: bool = False) -> None:
+    def __init__(self, inner: BaseAdapter, *, direct: bool = False) -> None:
         self._inner = inner
-        self._for_hooks = for_hooks
+        self._direct = direct
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # above all what a copy asks for before it has anything
@@ -63,10 +64,10 @@ class CallAdapter(BaseAdapter):
         )
         response = delivery.run()
         response.elapsed = timedelta(seconds=delivery.elapsed)
-        if self._for_hooks:
+        if self._direct:
             vars(response)["connection"] = self
         else:
-            vars(response)["connection"] = CallAdapter(self._inner, for_hooks=True)
+            vars(response)["connection"] = CallAdapter(self._inner, direct=True)
             _keep_elapsed(request, response)
         return response
 

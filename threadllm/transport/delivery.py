@@ -30,9 +30,10 @@ from threadllm.providers import (
 )
 from threadllm.redaction import redact
 from threadllm.retry import Attempts
+from threadllm.transport.address import address_of
 from threadllm.transport.deadline import DeadlineExceeded, bounded
 from threadllm.transport.inflight import in_flight
-from threadllm.transport.resending import address_of, can_resend, rewind
+from threadllm.transport.resending import can_resend, rewind
 from threadllm.transport.stream import follow
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import urllib.request
 from collections import OrderedDict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.parse import urlparse
 
 from requests import sessions, utils
 
+from threadllm.transport.address import netloc_of
 from threadllm.transport.neighbours import Originals
 
 if TYPE_CHECKING:
@@ -66,17 +66,11 @@ class _Settings:
         self.proxies_for = lru_cache(maxsize=256)(_proxies_for)
 
 
-def _proxies_for(origin: str) -> dict[str, str]:
-    return utils.get_environ_proxies(f"//{origin}")
+def _proxies_for(netloc: str) -> dict[str, str]:
+    return utils.get_environ_proxies(f"//{netloc}")
 
 
 _settings = FromEnvironment(_Settings)
-
-
-@lru_cache(maxsize=1024)
-def origin_of(url: str) -> str:
-    """Host and port, as a URL names them."""
-    return urlparse(url).netloc
 
 
 def merge_environment_settings(
@@ -103,7 +97,7 @@ def merge_environment_settings(
         return found(url, proxies, stream, verify, cert)
     if session.trust_env:
         environment = _settings()
-        for scheme, proxy in environment.proxies_for(origin_of(url)).items():
+        for scheme, proxy in environment.proxies_for(netloc_of(url)).items():
             proxies.setdefault(scheme, proxy)
         if verify is True or verify is None:
             verify = environment.ca_bundle or verify

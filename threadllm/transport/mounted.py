@@ -22,25 +22,20 @@ if TYPE_CHECKING:
 def get_adapter(
     found: Callable[..., BaseAdapter], _: object, *args: Any, **kwargs: Any
 ) -> BaseAdapter:
-    """What `requests.Session.get_adapter` gives, in a call: what carries its requests."""
-    mounted, call = found(*args, **kwargs), current.get()
-    return mounted if call is None else carrier(mounted, call)
+    """What `requests.Session.get_adapter` gives; in a call, what carries its requests there.
 
-
-def carrier(mounted: BaseAdapter, call: Call) -> BaseAdapter:
-    """What sends in a call, where a session has an adapter mounted.
-
-    One that is as `requests.Session` itself mounts it gives way to the dispatcher's; any other
-    does the exchanges.
+    What is mounted as `requests.Session` itself mounts it gives way to the dispatcher's adapter;
+    any other does the exchanges.
     """
-    if isinstance(mounted, CallAdapter):
+    mounted, call = found(*args, **kwargs), current.get()
+    if call is None or isinstance(mounted, CallAdapter):
         return mounted
     return CallAdapter(adapter_of(call.terms) if _is_untouched(mounted) else mounted)
 
 
 def carrier_of(call: Call) -> CallAdapter:
     """What sends in a call where no session is asked."""
-    return CallAdapter(adapter_of(call.terms), for_hooks=True)
+    return CallAdapter(adapter_of(call.terms), direct=True)
 
 
 class _Settings:

@@ -15,7 +15,8 @@ import requests.sessions
 from requests import utils
 
 from threadllm.clock import SYSTEM
-from threadllm.transport.environment import FromEnvironment, origin_of
+from threadllm.transport.address import netloc_of
+from threadllm.transport.environment import FromEnvironment
 from threadllm.transport.neighbours import Originals
 
 _Auth = tuple[str, str] | None
@@ -34,7 +35,7 @@ def netrc_auth(url: Any) -> _Auth:
         if file is None:
             return None
         if SYSTEM.time() - max(file.st_mtime, file.st_ctime) > _SETTLED:
-            return _remembered(origin_of(url), _version(file))
+            return _remembered(netloc_of(url), _version(file))
     auth = _sessions.get_netrc_auth(url)
     return auth
 
@@ -53,8 +54,8 @@ def _version(file: os.stat_result) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def _remembered(origin: str, _: object) -> _Auth:
-    return utils.get_netrc_auth(f"//{origin}")
+def _remembered(netloc: str, _: object) -> _Auth:
+    return utils.get_netrc_auth(f"//{netloc}")
 
 
 def _located() -> list[Path]:

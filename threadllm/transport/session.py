@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Session(requests.Session):
     """A `requests.Session` whose requests are paced, retried and recorded within calls.
 
-    It is so whether or not the call's dispatcher patches requests; there they go over the
-    dispatcher's connections, and cookies that a call is given stay in it. Outside calls it is a
+    It is so whether or not the call's dispatcher patches requests. Within calls they go over the
+    dispatcher's connections, and cookies that a call is given stay in it; outside calls it is a
     plain session. In both, an Authorization header that the code set is not replaced by what
     ~/.netrc says, and no key follows a redirect to another origin, whatever its header.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from requests import exceptions as theirs
@@ -12,7 +13,7 @@ from threadllm.providers import StreamUsage
 from threadllm.transport.deadline import DeadlineExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from requests import PreparedRequest, Response
 
@@ -48,19 +49,11 @@ class _Followed(HTTPResponse):
         self, amt: int | None = 2**16, decode_content: bool | None = None
     ) -> Generator[bytes, None, None]:
         """The body in pieces, as `HTTPResponse.stream`: what requests reads through."""
-        self._reading = True
-        try:
-            self._go_on()
+        with self._told():
             for chunk in super().stream(amt, decode_content):
                 self._go_on()
                 self._count(chunk)
                 yield chunk
-            self._go_on()
-        except Exception as error:
-            self._break_off(error)
-            raise
-        finally:
-            self._reading = False
         self._end()
 
     def read(
@@ -72,16 +65,8 @@ class _Followed(HTTPResponse):
         """The body, or some of it, as `HTTPResponse.read`."""
         if self._reading:  # `stream` reads through here, and counts itself
             return super().read(amt, decode_content, cache_content)
-        self._reading = True
-        try:
-            self._go_on()
+        with self._told():
             data = super().read(amt, decode_content, cache_content)
-            self._go_on()
-        except Exception as error:
-            self._break_off(error)
-            raise
-        finally:
-            self._reading = False
         self._count(data or b"")
         if self.closed:
             self._end()
@@ -103,13 +88,27 @@ class _Followed(HTTPResponse):
         self._collected = True
         super().__del__()
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell the exchange what reading ends in, and give out nothing after the deadline."""
+        self._reading = True
+        try:
+            self._go_on()
+            yield
+            self._go_on()
+        except Exception as error:
+            self._break_off(error)
+            raise
+        finally:
+            self._reading = False
+
     def _count(self, chunk: bytes) -> None:
         self.exchange.size += len(chunk)
         self.usage.feed(chunk)
         self.exchange.usage = self.usage.usage
 
     def _go_on(self) -> None:
-        """Give out nothing after the deadline: what came of a broken connection may be anything.
+        """See that the deadline has not passed: what came of a broken connection may be anything.
 
         Raises:
             DeadlineExceeded: It has ended the call.
