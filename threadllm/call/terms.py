@@ -24,7 +24,7 @@ class Terms:
         timeout: Seconds to connect and seconds to wait for bytes, for requests that set none.
         sleeper: Parks calls; woken when the dispatcher is told to stop.
         tally: Counts.
-        patched: Whether requests of the user's own sessions go through the transport.
+        patched: Whether requests go through the transport by whatever session they are made.
         trusted: Whether what a function returns counts although a request failed for good.
         connections: What the transport keeps, until the dispatcher has ended.
     """

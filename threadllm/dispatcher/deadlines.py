@@ -120,9 +120,9 @@ class Deadlines:
         tell = partial(task.future.set_exception, self.error_for(task))
         tally.count("failed")
         if call is None:
-            runner.workers.tell(tell)
+            runner.employer.tell(tell)
             return
         if call.end():
             task.add(call)
         tally.count("abandoned")
-        runner.workers.write_off(runner, tell)
+        runner.employer.write_off(runner, tell)

@@ -67,8 +67,9 @@ class Dispatcher(Executor):
             to connect and one to wait for bytes.
         progress: True for a bar, or a plain line every 10 s off a terminal; a callable that makes
             a bar as `tqdm.tqdm` does.
-        patch_requests: Whether requests of the function's own sessions are given slots, retries
-            and the thread's connections; if not, only `threadllm.session()` is.
+        patch_requests: Whether whatever the function sends through requests is given slots,
+            retries and the dispatcher's connections; if not, only what a `threadllm.Session`
+            sends, that of `threadllm.session()` included.
         deadline: Seconds that each item has as a whole, from when a thread first takes it up: waits
             for slots, gates and retries, and further calls of it included. None for no end. It
             ends with a `DeadlineExceeded` then. `threadllm.deadline` says otherwise for a block.

@@ -10,32 +10,40 @@ from __future__ import annotations
 import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    from threadllm.dispatcher.workers import Workers
-
     MakePool = Callable[[int, str], ThreadPoolExecutor]
+
+
+class Employer(Protocol):
+    """Who has runners, and does without one whose thread does not come back."""
+
+    def write_off(self, runner: Runner, tell: Callable[[], None]) -> None:
+        """Wait for its thread no more, and have `tell` called elsewhere."""
+
+    def tell(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called by a thread that runs no task."""
 
 
 class Runner:
     """One job for a thread.
 
     Args:
-        workers: Whose runner it is.
+        employer: Whose runner it is.
         tell: What it is to tell, if that is all that it is there for.
 
     Attributes:
-        workers: Whose runner it is.
+        employer: Whose runner it is.
         thread: The thread that it has; None until it runs.
         tell: What it has not told yet.
     """
 
-    def __init__(self, workers: Workers, tell: Callable[[], None] | None = None) -> None:
-        self.workers = workers
+    def __init__(self, employer: Employer, tell: Callable[[], None] | None = None) -> None:
+        self.employer = employer
         self.thread: threading.Thread | None = None
         self.tell = tell
 
