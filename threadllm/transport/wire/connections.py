@@ -8,7 +8,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from threadllm.transport.inflight import in_flight
 from threadllm.transport.wire.idle import CountedConnection
-from threadllm.transport.wire.kernel import keeps_timeouts, set_timeouts, state_of
+from threadllm.transport.wire.kernel import has_ended, keeps_timeouts, set_timeouts, state_of
 from threadllm.transport.wire.tape import Tape
 from threadllm.transport.wire.tls import SharingConnection
 
@@ -47,6 +47,7 @@ class Connection(CountedConnection):
     _served: Exchange | None = None
     _at_rest: State | None = None  # as it was when it was last given back
     _kept: Timeouts | None = None  # what the kernel keeps, if it does
+    _read: int | None = None  # bytes that were read from its socket, as far as that is known
 
     # What urllib3 calls.
 
@@ -62,15 +63,23 @@ class Connection(CountedConnection):
         self._kept = self._at_rest = None
         self.serve()
         super().connect()
+        self._read = 0 if keeps_timeouts(self.sock) else None
         self.serve()  # now it has a socket
 
     @property
     def is_connected(self) -> bool:
-        """Whether it is open still, and nothing has come unasked."""
-        known = state_of(self.sock) if self._at_rest else None
-        if known is None or self._at_rest is None:
-            return super().is_connected
-        return known.established and known.received == self._at_rest.received
+        """Whether it is open still, and nothing has come unasked.
+
+        What has come may have done so before it was given back, so it does not do to compare with
+        what had come then.
+        """
+        known = state_of(self.sock) if self.sock else None
+        if known is None or self._read is None:
+            connected: bool = super().is_connected
+            if connected and known and keeps_timeouts(self.sock):
+                self._read = known.received  # nothing is left to be read
+            return connected
+        return known.established and known.received == self._read
 
     def request(self, *args: Any, **options: Any) -> None:
         """Send a request, as urllib3 does, which has Python keep the timeouts."""
@@ -82,6 +91,7 @@ class Connection(CountedConnection):
 
     def getresponse(self) -> Any:
         """The answer, as urllib3 reads it; with that, what was played is over."""
+        self._read = None  # nobody counts what urllib3 reads
         response = super().getresponse()
         if isinstance(self.sock, Tape):
             self.sock = self.sock.sock
@@ -97,6 +107,8 @@ class Connection(CountedConnection):
         """
         if keeps_timeouts(self.sock):
             if self._kept != timeouts:
+                if self._kept is None:
+                    self.sock.settimeout(None)
                 set_timeouts(self.sock, *timeouts)
                 self._kept = timeouts
             self.sock.sendall(request)
@@ -107,11 +119,21 @@ class Connection(CountedConnection):
         if self.sock.gettimeout() != timeouts.read:  # to set it is a call to the kernel
             self.sock.settimeout(timeouts.read)
 
+    def has_read(self, count: int) -> None:
+        """Count bytes that were read from the socket."""
+        if self._read is not None:
+            self._read += count
+
     def serve(self) -> None:
         """Tell the exchange in flight that this is its connection."""
         self._served = in_flight.exchange
         if self._served is not None:
             self._served.travels(self)
+
+    def note_headers(self) -> None:
+        """Tell the exchange that the headers have come, and the body not yet."""
+        if self._served is not None:
+            self._served.note_headers()
 
     def retire(self) -> None:
         """Serve no exchange any longer."""
@@ -120,12 +142,18 @@ class Connection(CountedConnection):
         if served is not None:
             served.travels(None)
 
-    def has_missed(self) -> bool:
-        """Whether the other side has certainly received nothing since this was last given back."""
-        known = state_of(self.sock) if self._at_rest else None
-        if known is None or self._at_rest is None:
+    def has_missed(self, *, sent: bool) -> bool:
+        """Whether the other side has certainly read nothing since this was last given back.
+
+        Args:
+            sent: Whether a whole request has been sent. If its last byte could not be, nobody
+                has it; otherwise the connection must have ended, and not been reset.
+        """
+        rest = self._at_rest
+        known = state_of(self.sock) if rest else None
+        if known is None or rest is None or not known.acknowledged == rest.acknowledged > 0:
             return False
-        return known.acknowledged == self._at_rest.acknowledged
+        return not sent or has_ended(self.sock, rest)
 
 
 @named_as(HTTPSConnection)

@@ -38,7 +38,7 @@ def converse(pool: Pool, request: bytes, timeouts: Timeouts, *, whole: bool) -> 
     connection: Connection = pool.take()
     try:
         result = _attempt(connection, request, timeouts, whole=whole)
-        if isinstance(result, Tape) and result.is_blank and connection.has_missed():
+        if _is_lost(result, connection):
             connection.close()
             result = _attempt(connection, request, timeouts, whole=whole)
     except BaseException:  # Ctrl-C and its like: nobody knows what is on its way now
@@ -51,6 +51,13 @@ def converse(pool: Pool, request: bytes, timeouts: Timeouts, *, whole: bool) -> 
         connection.close()
     pool.give_back(connection)
     return result
+
+
+def _is_lost(result: Answer | Tape | None, connection: Connection) -> bool:
+    """Whether the request has certainly been read by nobody."""
+    if not (isinstance(result, Tape) and result.is_blank):
+        return False
+    return connection.has_missed(sent=result.was_sent)
 
 
 def _attempt(

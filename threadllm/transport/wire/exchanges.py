@@ -53,7 +53,9 @@ def exchange(
         return Tape(sock, refused=_as_python_says(error))
     try:
         if whole:
-            return _read(sock, received)
+            answer = _read(connection, received)
+            connection.has_read(len(received))
+            return answer
         received += sock.recv(_PIECE)
     except UnusualError:
         return Tape(sock, received)
@@ -67,15 +69,20 @@ def _as_python_says(error: OSError) -> OSError:
     return TimeoutError("timed out") if isinstance(error, BlockingIOError) else error
 
 
-def _read(sock: socket.socket, received: bytearray) -> Answer:
+def _read(connection: Connection, received: bytearray) -> Answer:
+    sock = connection.sock
     while True:
         _receive(sock, received)
         head = read_head(received)
         if head is not None:
             break
     body = Chunks(head.size) if head.length is None else Piece(head.size, head.length)
-    while (data := body.read(received)) is None:
+    data = body.read(received)
+    if data is None:
+        connection.note_headers()
+    while data is None:
         _receive(sock, received)
+        data = body.read(received)
     content = decoded(data, head.fields.get("content-encoding"))
     return Answer(head, content, len(data), head.closes or len(received) > body.end)
 

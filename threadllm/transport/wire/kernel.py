@@ -7,6 +7,7 @@ timeouts the kernel keeps is read with one such call in place of two.
 
 from __future__ import annotations
 
+import errno
 import math
 import socket
 import struct
@@ -16,7 +17,7 @@ from typing import NamedTuple
 _LINUX = sys.platform == "linux"
 # Of struct tcp_info in linux/tcp.h: tcpi_state, tcpi_bytes_acked, tcpi_bytes_received; Linux 4.1.
 _INFO = struct.Struct("B119xQQ")
-_ESTABLISHED = 1
+_ESTABLISHED, _CLOSE_WAIT = 1, 8
 _TIMEVAL = struct.Struct("ll")
 _MILLION = 1_000_000
 
@@ -40,12 +41,25 @@ def state_of(sock: socket.socket) -> State | None:
     if not _LINUX:
         return None
     try:
-        state, acknowledged, received = _INFO.unpack(
-            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
-        )
+        state, acknowledged, received = _info_of(sock)
     except (AttributeError, OSError, struct.error):  # TLS within TLS, no TCP, an older kernel
         return None
     return State(state == _ESTABLISHED, acknowledged, received)
+
+
+def has_ended(sock: socket.socket, before: State) -> bool:
+    """Whether the other side has ended a connection in order since it was in that state.
+
+    It may have been reset instead, which TLS does not tell; and what a reset acknowledges, the
+    kernel does not look at. After an orderly end there may be a reset too, if something is sent
+    all the same: it is kept as a broken pipe, until somebody is told of it.
+    """
+    state, _, received = _info_of(sock)
+    return (
+        received == before.received + 1  # as which an end counts
+        or state == _CLOSE_WAIT
+        or sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.EPIPE
+    )
 
 
 def keeps_timeouts(sock: socket.socket) -> bool:
@@ -56,11 +70,14 @@ def keeps_timeouts(sock: socket.socket) -> bool:
 def set_timeouts(sock: socket.socket, send: float | None, receive: float | None) -> None:
     """Have the kernel keep a socket's timeouts, in seconds; None waits for ever.
 
-    The socket blocks from then on, and BlockingIOError says that the time is up.
+    The socket must have none of its own, and block; BlockingIOError says that the time is up.
     """
-    sock.settimeout(None)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(send))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(receive))
+
+
+def _info_of(sock: socket.socket) -> tuple[int, ...]:
+    return _INFO.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
 
 
 def _timeval(seconds: float | None) -> bytes:

@@ -38,12 +38,14 @@ class Tape:
 
     @property
     def is_blank(self) -> bool:
-        """Whether the connection ended, or took no request, before anything came.
+        """Whether the connection ended, or took no request, before anything came."""
+        in_time = not isinstance(self._refused, TimeoutError)
+        return in_time and self._broke is None and not self._received
 
-        A reset in place of an answer is no such end: what it acknowledges, the kernel does not say.
-        """
-        took_it = self._refused is None or isinstance(self._refused, ConnectionError)
-        return took_it and self._broke is None and not self._received
+    @property
+    def was_sent(self) -> bool:
+        """Whether the request could be sent, to its last byte."""
+        return self._refused is None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sock, name)
