@@ -1,0 +1,132 @@
+import socket
+
+import pytest
+import requests
+
+from threadllm.transport.wire import connections, kernel
+
+from .corpus import Case
+from .playing import WELL, attempt, ended, in_pieces, open_to, reset, ways, whole
+from .puppets import ENDS
+
+
+@pytest.fixture
+def ask(puppet, trusted):
+    """Makes a request; after the first there is an idle connection."""
+    session, _ = ways()
+    with ended(session):
+
+        def ask(read=whole, **options):
+            options = {"verify": trusted, "data": b"{}", **options}
+            return attempt(session, puppet.url, read, **options)
+
+        assert ask()["status"][0] == 200
+        assert (puppet.connections, puppet.processed) == (1, 1)
+        yield ask
+
+
+@pytest.mark.parametrize("read", [whole, in_pieces])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_connection_that_ended_while_it_was_idle_is_replaced(puppet, ask, end, read):
+    """What the server has closed costs a new connection, and nothing else."""
+    puppet.order(end)
+    seen = ask(read)
+    assert seen["status"][0] == 200
+    assert (puppet.connections, puppet.processed) == (2, 2)
+
+
+@pytest.mark.parametrize("read", [whole, in_pieces])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_connection_that_ends_as_it_is_taken_is_replaced(puppet, ask, between, end, read):
+    """A request that finds its connection closed goes out on another one, and is read once."""
+    between(end)
+    seen = ask(read)
+    assert seen["status"][0] == 200
+    assert (puppet.connections, puppet.processed) == (2, 2)
+    assert open_to(puppet.port) == 1
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_large_request_is_replaced_too(puppet, ask, between, end):
+    """However long a request is: if its connection had ended before, it goes out on another."""
+    between(end)
+    assert ask(data=b"x" * 10_000_000)["content"] == WELL
+    assert (puppet.connections, puppet.processed) == (2, 2)
+
+
+@pytest.mark.parametrize("read", [whole, in_pieces])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_request_that_was_read_is_not_sent_again(puppet, ask, end, read):
+    """Whatever ends a connection whose server has read the request: that is an error."""
+
+    def read_and_end(sock):
+        puppet.read(sock)
+        end(sock)
+
+    puppet.deed = read_and_end
+    puppet.ordered.set()
+    seen = ask(read)
+    assert seen["errors"][0][0] is requests.ConnectionError
+    assert (puppet.connections, puppet.processed) == (1, 2)
+    assert open_to(puppet.port) == 0
+
+
+def test_a_request_of_which_a_part_was_read_is_not_sent_again(puppet, ask):
+    """The server took some of a large request, and hung up on the rest."""
+
+    def read_some(sock):
+        puppet.requests.append(sock.recv(1 << 16))
+        reset(sock)
+
+    puppet.deed = read_some
+    puppet.ordered.set()
+    kind, *_ = ask(data=b"x" * 10_000_000)["errors"][0]
+    assert issubclass(kind, requests.ConnectionError)
+    assert (puppet.connections, puppet.processed) == (1, 2)
+
+
+def silent(_):
+    """A kernel that tells nothing."""
+
+
+def uncounted(sock):
+    """A kernel that does not count what is acknowledged."""
+    return kernel.state_of(sock)._replace(acknowledged=0)
+
+
+@pytest.mark.parametrize("word", [silent, uncounted])
+def test_without_the_kernels_word_it_may_have_been_read(
+    monkeypatch, puppet, trusted, between, word
+):
+    """Where nobody can tell what has arrived, nothing is sent again."""
+    monkeypatch.setattr(connections, "state_of", word)
+    session, _ = ways()
+    with ended(session):
+        assert attempt(session, puppet.url, verify=trusted)["content"] == WELL
+        between(socket.socket.close)
+        seen = attempt(session, puppet.url, verify=trusted)
+    assert seen["errors"][0][0] is requests.ConnectionError
+    assert (puppet.connections, puppet.processed) == (1, 1)
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+def test_a_new_connection_that_breaks_is_not_replaced(player, ending):
+    """A request that is the first on its connection is sent once, whatever comes of it."""
+    session, _ = ways()
+    player.play(Case(b"", ending))
+    with ended(session):
+        seen = attempt(session, player.url)
+    assert seen["errors"][0][0] is requests.ConnectionError
+    assert (player.connections, len(player.requests)) == (1, 1)
+
+
+def test_a_replacement_that_cannot_be_had_is_an_error(puppet, ask, between):
+    """The server closes an idle connection, and listens no longer."""
+
+    def close_all(sock):
+        sock.close()
+        puppet.hang_up()
+
+    between(close_all)
+    errors = [kind.__name__ for kind, *_ in ask()["errors"]]
+    assert errors[:3] == ["ConnectionError", "MaxRetryError", "NewConnectionError"]
