@@ -42,7 +42,10 @@ from .test_preparing import (
 from .wire.playing import receive
 
 ONCE = threadllm.Retry(attempts=1)
-NETRC = "machine llm.test login user password sk-planted-netrc\nmachine LLM.TEST login upper\n"
+NETRC = """
+machine llm.test login user password sk-planted-netrc
+machine LLM.TEST login upper password sk-planted-upper
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -52,12 +55,6 @@ def _bare(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-
-
-@pytest.fixture
-def netrc(tmp_path):
-    """A file that knows one host, and by its capitals another."""
-    (tmp_path / "netrc").write_text(NETRC)
 
 
 def told(prepared):
@@ -344,7 +341,7 @@ UNUSUAL_REQUESTS = [
     ("get", URL, {"headers": {Text("X"): "y"}}),
     ("get", URL, {"headers": {"X": 1}}),
     ("get", URL, {"headers": {"X": ["y"]}}),
-    ("get", URL, {"headers": {"X": "y\n"}}),
+    ("get", URL, {"headers": {"X": "y\nz"}}),
     ("get", URL, {"json": {1, 2}}),
     ("get", URL, {"json": float("nan")}),
     ("get", " " + URL, {}),
@@ -380,7 +377,7 @@ def test_an_error_of_requests_has_nothing_behind_it():
 
     def work():
         with pytest.raises(requests.exceptions.InvalidHeader) as caught:
-            requests.post(URL, json={}, headers={"X": "y\n"})
+            requests.post(URL, json={}, headers={"X": "y\nz"})
         return errors_of(caught.value)
 
     [_] = call(work).value

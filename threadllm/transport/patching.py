@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
 from operator import attrgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from threadllm.transport.cookies import CallCookies
 from threadllm.transport.environment import merge_environment_settings
 from threadllm.transport.mounted import get_adapter
 from threadllm.transport.neighbours import Originals
-from threadllm.transport.preparing import prepare_request
+from threadllm.transport.preparing import prepare_request, prepared_by_others
 from threadllm.transport.redirects import rebuild_auth
 from threadllm.transport.session import Session
 
@@ -37,6 +37,11 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "merge_environment_settings": merge_environment_settings,
     "prepare_request": prepare_request,
     "rebuild_auth": rebuild_auth,
+}
+# The same where what was found is somebody's own, who wants to be asked.
+_OVER_OTHERS = _METHODS | {
+    "merge_environment_settings": lambda found, _, *args, **kwargs: found(*args, **kwargs),
+    "prepare_request": prepared_by_others,
 }
 _INHERITED = object()
 _MODULES: tuple[Any, ...] = api, requests
@@ -66,9 +71,10 @@ class _Method:
         call = current.get()
         if call is None or not call.terms.patched or isinstance(session, Session):
             return found(*args, **kwargs)
-        return _METHODS[self._name](found, session, *args, **kwargs)
+        methods = _METHODS if self.is_over_original else _OVER_OTHERS
+        return methods[self._name](found, session, *args, **kwargs)
 
-    @property
+    @cached_property
     def is_over_original(self) -> bool:
         """Whether what was found is requests' own."""
         found = self._bound(None, _SESSION)

@@ -11,7 +11,8 @@ from http.cookiejar import CookieJar
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from requests import PreparedRequest, Request, cookies, models, sessions, utils
+import urllib3.util.url
+from requests import PreparedRequest, Request, cookies, models, sessions, structures, utils
 from requests.auth import HTTPBasicAuth
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
@@ -31,8 +32,12 @@ _ORIGINALS = Originals(
         (PreparedRequest, "__init__ prepare prepare_method prepare_url prepare_headers", models),
         (PreparedRequest, "prepare_cookies prepare_auth", models),
         (models, "get_cookie_header", cookies),
-        (models, "check_header_validity get_auth_from_url", utils),
-        (sessions, "merge_cookies cookiejar_from_dict", cookies),
+        (models, "check_header_validity get_auth_from_url requote_uri", utils),
+        (models, "parse_url", urllib3.util.url),
+        (models, "CaseInsensitiveDict", structures),
+        (sessions, "CaseInsensitiveDict", structures),
+        (sessions, "RequestsCookieJar merge_cookies cookiejar_from_dict", cookies),
+        (sessions, "merge_setting merge_hooks", sessions),
     ]
 )
 _MAPPINGS = {dict, CaseInsensitiveDict}
@@ -52,7 +57,7 @@ def prepare_request(found: Callable[..., Any], session: requests.Session, reques
     except (AttributeError, TypeError, ValueError):
         plan = None  # what is wrong is for requests to say
     if plan is None:
-        return _with_own_authorization(found(request), session, request)
+        return prepared_by_others(found, session, request)
     prepared, headers = PreparedRequest(), object.__new__(CaseInsensitiveDict)
     vars(headers)["_store"] = plan.headers.copy()
     vars(prepared).update(
@@ -67,8 +72,9 @@ def prepare_request(found: Callable[..., Any], session: requests.Session, reques
     return prepared
 
 
-def _with_own_authorization(prepared: Any, session: requests.Session, request: Any) -> Any:
-    """Put the code's own Authorization back, if ~/.netrc has taken its place."""
+def prepared_by_others(found: Callable[..., Any], session: requests.Session, request: Any) -> Any:
+    """What `found` gives, with the code's own Authorization if ~/.netrc has taken its place."""
+    prepared = found(request)
     asked = session.trust_env and not (request.auth or session.auth)
     auth = netrc_auth(request.url) if asked and isinstance(prepared, PreparedRequest) else None
     if auth is None:

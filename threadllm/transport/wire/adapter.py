@@ -60,7 +60,10 @@ class WireAdapter(FurnishedAdapter):
         """Send a request, as `HTTPAdapter.send` does."""
         verify = unambiguous(verify)
         if not unwatched():
-            return self._watched.send(request, stream, timeout, verify, cert, proxies)
+            # By their names, as requests does: whoever stands there may take them no other way.
+            return self._watched.send(
+                request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies
+            )
         target, timeouts = target_of(str(request.url)), Timeouts.of(timeout)
         head = head_of(request, target) if target and timeouts else None
         if not (target and timeouts and head) or cert or proxies or verify is False:
