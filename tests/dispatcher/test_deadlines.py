@@ -436,6 +436,7 @@ def test_what_a_call_submits_ends_with_it(clock, held):
     def outer():
         clock.advance(2)
         texts.append(str(inner.submit(held.wait, PATIENCE).exception(PATIENCE)))
+        held.wait(PATIENCE)  # or it might return before its own deadline is told
 
     with (
         Dispatcher(1, clock=clock) as inner,
