@@ -1,4 +1,4 @@
-"""What does not follow a redirect to another origin: keys, of whatever name.
+"""What does not follow a redirect to another origin: keys, in the headers of providers' own too.
 
 Requests takes Authorization off, by the rule of `should_strip_auth`, and lets all else go along.
 """

@@ -27,7 +27,8 @@ class Session(requests.Session):
     It is so whether or not the call's dispatcher patches requests. Within calls they go over the
     dispatcher's connections, and cookies that a call is given stay in it; outside calls it is a
     plain session. In both, an Authorization header that the code set is not replaced by what
-    ~/.netrc says, and no key follows a redirect to another origin, whatever its header.
+    ~/.netrc says, and keys in headers of providers' own, such as x-api-key, do not follow a
+    redirect to another origin.
     """
 
     cookies: Any = CallCookies(always=True)
