@@ -12,7 +12,7 @@ MOST = 20  # MB that the peak may rise above what it was before the run
 
 RUN = """
 import itertools, resource, sys, time
-from threadllm import Dispatcher
+from threadllm import Dispatcher, deadline
 unit = 2**20 if sys.platform == "darwin" else 2**10
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
@@ -38,6 +38,9 @@ with Dispatcher(8) as pool:
 RUNS = {
     "ordered": "consume(pool.outcomes(abs, (n for n in range(10**6)), ordered=True), 10**6)",
     "as finished": "consume(pool.outcomes(abs, (n for n in range(10**6))), 10**6)",
+    "with a deadline": (
+        "with deadline(600): consume(pool.outcomes(abs, (n for n in range(10**5))), 10**5)"
+    ),
     "map": "consume(pool.map(abs, (n for n in range(10**5))), 10**5)",
     "slow reader": "pause = True; consume(pool.outcomes(abs, itertools.count()), 20_000)",
     "slow reader in order": (

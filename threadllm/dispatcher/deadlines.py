@@ -2,7 +2,8 @@
 
 What a call waits for in the transport or for its turn is broken off, so that it ends by itself,
 and says what it was doing. What does anything else cannot be ended: its item is handed over
-without it, and its thread is written off.
+without it, and its thread is written off. Its slot goes back, though a request that we know
+nothing of may still be in flight: else calls that never end would in time hold them all.
 """
 
 from __future__ import annotations

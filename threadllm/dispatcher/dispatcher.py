@@ -71,8 +71,11 @@ class Dispatcher(Executor):
             retries and the dispatcher's connections; if not, only what a `threadllm.Session`
             sends, that of `threadllm.session()` included.
         deadline: Seconds that each item has as a whole, from when a thread first takes it up: waits
-            for slots, gates and retries, and further calls of it included. None for no end. It
-            ends with a `DeadlineExceeded` then. `threadllm.deadline` says otherwise for a block.
+            for slots, gates and retries, and further calls of it included. It ends with a
+            `DeadlineExceeded` then, its requests broken off. Where there are none it is handed
+            over, and its thread, which cannot be ended, is replaced: `Totals.abandoned`. No
+            shutdown waits for that thread, but the interpreter's exit does. None for no deadline;
+            `threadllm.deadline` says otherwise for a block.
         trust_returns: Whether what the function returns counts although one of its requests
             failed for good: for functions that fall back to another host.
         clock: Where the time comes from; tests may bring their own.
