@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 PATIENCE = 30  # real seconds after which something hangs
@@ -70,3 +71,24 @@ def python(code, *options, env=None):
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout
+
+
+def until(condition):
+    """Ask until it holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+
+
+def begun(pool, held, *args):
+    """The future of a call that has begun, and lasts until it is let go."""
+    here = threading.Event()
+
+    def call():
+        here.set()
+        held.wait(PATIENCE)
+        return args
+
+    future = pool.submit(call)
+    assert here.wait(PATIENCE)
+    return future

@@ -11,13 +11,6 @@ from threadllm import CallCancelled, Dispatcher
 from threadllm.call import current
 
 
-@pytest.fixture
-def held():
-    event = threading.Event()
-    yield event
-    event.set()
-
-
 def interrupt(heard):
     """Ctrl-C, again and again until it is heard: one that comes just before a wait is not."""
     heard.clear()

@@ -16,14 +16,6 @@ def echo(*args, **kwargs):
     return args, kwargs
 
 
-@pytest.fixture
-def held():
-    """An event that calls wait for; it is set at the end in any case."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
 def test_arguments_are_taken_by_position(executor):
     """Workers, prefix, initializer and its arguments stand in the same places."""
     begun = []

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from tests.dispatcher.support import PATIENCE
+from tests.dispatcher.support import PATIENCE, until
 from threadllm.call import Call
 from threadllm.dispatcher.watchdog import Watchdog
 
@@ -67,12 +67,6 @@ def at(watchdog, moment, told, call, again=None):
         return again
 
     return watchdog.watch(moment, expire, call)
-
-
-def until(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
 
 
 def test_each_is_told_at_its_moment(clock, watchdog, told, call):
