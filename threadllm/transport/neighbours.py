@@ -46,12 +46,13 @@ class Originals:
             found = [*map(getattr, self._owners, self._names)]
         except AttributeError:
             return False
-        genuine = all(map(_is_of, found, self._homes))
+        genuine = all(map(is_original, found, self._homes))
         self._judged = found, genuine
         return genuine
 
 
-def _is_of(found: object, home: ModuleType) -> bool:
+def is_original(found: object, home: ModuleType) -> bool:
+    """Whether a function or class was written in a module, or is that module itself."""
     if issubclass(type(found), type):  # `isinstance` would ask a mock of a class what it is
         return found.__module__ == home.__name__
     return found is home or (type(found) is FunctionType and found.__globals__ is vars(home))

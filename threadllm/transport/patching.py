@@ -1,7 +1,8 @@
-"""How unmodified code reaches the transport: some attributes of `requests.Session`, for a while.
+"""How unmodified code reaches the transport: some attributes of requests, for a while.
 
-They are in place only while some dispatcher runs calls, and act only within calls that asked for
-it. Whoever has patched the same attribute meanwhile is left alone.
+They are methods and the cookies of `requests.Session`, and `requests.request`. They are in place
+only while some dispatcher runs calls, and act only within calls that asked for it. Whoever has
+patched the same attribute meanwhile is left alone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import threading
 from contextlib import contextmanager
 from functools import cached_property, partial, wraps
 from operator import attrgetter
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -21,7 +21,7 @@ from threadllm.transport import lane
 from threadllm.transport.cookies import CallCookies
 from threadllm.transport.environment import merge_environment_settings
 from threadllm.transport.mounted import get_adapter
-from threadllm.transport.neighbours import Originals
+from threadllm.transport.neighbours import Originals, is_original
 from threadllm.transport.preparing import prepare_request, prepared_by_others
 from threadllm.transport.redirects import rebuild_auth
 from threadllm.transport.session import Session
@@ -58,7 +58,17 @@ class _Method:
     def __init__(self, name: str) -> None:
         self._name = name
         self._found = vars(_SESSION).get(name, _INHERITED)
+        self._wanted = False
+
+    def put_in_place(self) -> None:
+        """Stand in for what was found, from now on."""
         self._wanted = True
+        setattr(_SESSION, self._name, self)
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether what would be found now is what was found."""
+        return vars(_SESSION).get(self._name, _INHERITED) is self._found
 
     def __get__(self, session: requests.Session | None, owner: type[requests.Session]) -> Any:
         if not self._wanted:
@@ -77,8 +87,7 @@ class _Method:
     @cached_property
     def is_over_original(self) -> bool:
         """Whether what was found is requests' own."""
-        found = self._bound(None, _SESSION)
-        return type(found) is FunctionType and found.__globals__ is vars(sessions)
+        return is_original(self._bound(None, _SESSION), sessions)
 
     @property
     def is_on_top(self) -> bool:
@@ -131,9 +140,9 @@ class _Patch:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0  # guarded by _lock
-        self._methods: list[_Method] = []  # guarded by _lock: others for each while
+        self._methods: list[_Method] = []  # guarded by _lock: the last ones
         self._cookies = CallCookies()
-        self._function: Any = None  # guarded by _lock: another for each while
+        self._function: Any = None  # guarded by _lock: the last one
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -152,19 +161,22 @@ class _Patch:
     def _install(self) -> None:
         for name in _METHODS:
             getattr(_SESSION, name)  # one that is wanted no more goes
-            method = _Method(name)
-            setattr(_SESSION, name, method)
-            self._methods.append(method)
-        _SESSION.cookies = self._cookies
         self._take_out_function()  # a mock has put it back late
+        # Short calls one by one come here for each of them: mostly all is as it was.
+        if not (self._methods and all(method.is_up_to_date for method in self._methods)):
+            self._methods = [_Method(name) for name in _METHODS]
+            self._function = None
+        for method in self._methods:
+            method.put_in_place()
+        _SESSION.cookies = self._cookies
         if _FUNCTIONS.genuine:  # else they are somebody's who wants to be asked
-            self._function = _standing_in(api.request, [*self._methods])
+            self._function = self._function or _standing_in(api.request, self._methods)
             for module in _MODULES:
                 module.request = self._function
 
     def _uninstall(self) -> None:
-        while self._methods:
-            self._methods.pop().remove()
+        for method in self._methods:
+            method.remove()
         self._take_out_function()
         if vars(_SESSION).get("cookies") is self._cookies:
             del _SESSION.cookies
