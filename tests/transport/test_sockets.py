@@ -131,7 +131,7 @@ def test_a_stream_that_is_dropped_is_closed_then(serve):
 
 
 def test_an_idle_dispatcher_keeps_its_connections(serve):
-    """Between two submits a thread keeps its connection, and loses it at shutdown."""
+    """Between two submits its connection stays open for the next call."""
     server = serve(reply(b"well"))
     with threadllm.Dispatcher(1) as pool:
         for _ in range(5):

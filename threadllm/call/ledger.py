@@ -28,9 +28,9 @@ class Ledger:
         limit: The deadline of its item, as long as the call is running.
     """
 
+    _heeded = False  # whether somebody was told to end by the deadline; no lock: once true it stays
     # Guarded by _lock, as all that follows; what is one value is read without.
     _expired = False
-    _heeded = False  # whether the function is being raised the deadline's error
     _usage = Usage()
     _retries = 0
 
