@@ -102,7 +102,7 @@ class Call(Ledger):
         if waits or not self.under_way:
             self.terms.quota.slots.look_again()
         cut = [exchange.cut() for exchange in self.in_flight]
-        if waits or any(cut) or self._heeded:
+        if waits or any(cut) or self.heeded:
             return _GRACE
         return _GRACE_OF_OTHERS if cut else 0.0
 

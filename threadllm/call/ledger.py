@@ -26,9 +26,10 @@ class Ledger:
     Attributes:
         terms: What the call goes by.
         limit: The deadline of its item, as long as the call is running.
+        heeded: Whether somebody was told that it must end.
     """
 
-    _heeded = False  # whether somebody was told to end by the deadline; no lock: once true it stays
+    heeded = False  # no lock: once true it stays
     # Guarded by _lock, as all that follows; what is one value is read without.
     _expired = False
     _usage = Usage()
@@ -89,8 +90,8 @@ class Ledger:
 
     def must_end(self) -> bool:
         """Whether its deadline has passed. Whoever is told so is to end with that, and soon."""
-        self._heeded = self._heeded or self.late
-        return self._heeded
+        self.heeded = self.heeded or self.late
+        return self.heeded
 
     def mark_expired(self) -> None:
         """Let it have been ended by its deadline: from now on no exchange is taken in."""
