@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import threadllm
+from threadllm.call import current
+from threadllm.transport import lane
 
 from .support import call, reply
 from .test_environment import NAMES, VALUES
@@ -102,12 +104,12 @@ def test_credentials_count_from_one_request_to_the_next(tmp_path, url, headers):
     steps = [
         name(file),
         lambda: file.write_text("machine elsewhere.test login a password sk-planted-a\n"),
-        lambda: file.write_text(NETRC),
+        lambda: file.write_text(NETRC, encoding="utf-8"),
         name(other),
         name(file),
-        lambda: file.write_text(NETRC.replace("user", "somebody")),
+        lambda: file.write_text(NETRC.replace("user", "somebody"), encoding="utf-8"),
         lambda: file.write_text("machine"),
-        lambda: file.write_text(NETRC),
+        lambda: file.write_text(NETRC, encoding="utf-8"),
         file.unlink,
     ]
     expected = told_of(steps, asking(url, headers=headers))
@@ -121,7 +123,7 @@ def test_credentials_at_home_count(tmp_path):
         def write():
             os.environ.pop("NETRC", None)
             os.environ["HOME"] = str(tmp_path)
-            (tmp_path / name).write_text(NETRC)
+            (tmp_path / name).write_text(NETRC, encoding="utf-8")
 
         return write
 
@@ -137,16 +139,31 @@ def test_credentials_at_home_count(tmp_path):
 @pytest.mark.parametrize("url", [URL, "http://llm.test:8000/"])
 def test_credentials_take_no_headers_place(tmp_path, monkeypatch, name, url):
     """What the code sets goes out, in its own spelling."""
-    (tmp_path / "netrc").write_text(NETRC)
+    (tmp_path / "netrc").write_text(NETRC, encoding="utf-8")
     expected = seen(asking(url, headers={name: KEY}))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert call(lambda: seen(asking(url, headers={name: KEY})), retry=ONCE).value == expected
     assert seen(asking(url, headers={name: KEY})) != expected
 
 
+def test_who_says_who_is_asking_takes_the_lane(serve, tmp_path, monkeypatch):
+    """A file with credentials for the host does not matter then."""
+    server = serve(reply(b"well"))
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password sk-planted-netrc\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    def work():
+        found = mock.Mock(return_value="requests'")
+        for headers in ({"authorization": KEY}, {"X": "y"}):
+            yield lane.request(current.get(), found, "get", server.url, {"headers": headers})
+
+    by_lane, by_requests = call(lambda: list(work())).value
+    assert (by_lane.text, by_requests) == ("well", "requests'")
+
+
 def test_an_address_that_only_netrc_cannot_read_is_refused_the_same(tmp_path, monkeypatch):
     """The error is requests' own."""
-    (tmp_path / "netrc").write_text(NETRC)
+    (tmp_path / "netrc").write_text(NETRC, encoding="utf-8")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for url in ("http://[::1", "http://a℀b.test/", "http://[v1.x]/", "http://a:99999/"):
         expected = seen(asking(url))
@@ -163,7 +180,7 @@ def test_credentials_that_appear_while_no_request_runs_are_not_kept(tmp_path):
 
     with threadllm.Dispatcher(1, retry=ONCE) as pool:
         before = pool.submit(work, 1).result()
-        file.write_text(NETRC)
+        file.write_text(NETRC, encoding="utf-8")
         during = pool.submit(work, 1).result()
         file.unlink()
         after = pool.submit(work, 1).result()

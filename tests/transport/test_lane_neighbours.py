@@ -421,3 +421,36 @@ def test_threads_of_many_calls_take_the_lane_at_once(server):
         found = [outcome.value for outcome in pool.outcomes(work, range(64), ordered=True)]
 
     assert found == [(number, str(number % 3)) for number in range(64)]
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer sk-planted"}, {}], ids=str)
+def test_who_has_replaced_the_rule_for_redirects_is_asked(serve, headers):
+    """Before a run and within it, whether or not a key is there to stay."""
+    server = serve(lambda request: reply(b"", 307 if request.target == "/" else 200, location="/a"))
+
+    def follow():
+        requests.post(server.url, json={}, headers=headers, timeout=5)
+
+    genuine = requests.Session.rebuild_auth
+    with mock.patch.object(
+        requests.Session, "rebuild_auth", autospec=True, side_effect=genuine
+    ) as before:
+        call(follow)
+        follow()
+    with running() as pool, mock.patch.object(requests.Session, "rebuild_auth") as within:
+        pool.submit(follow).result()
+
+    assert (before.call_count, within.call_count) == (2, 1)
+
+
+def test_headers_that_requests_keeps_otherwise_are_left_to_it(server):
+    """Should it change how it does, it is asked."""
+
+    def work():
+        with (
+            mock.patch.object(lane, "_KNOWN", new=False),
+            mock.patch.object(lane, "carrier_of", side_effect=AssertionError),
+        ):
+            return ask(server)
+
+    assert call(work).value == "well"

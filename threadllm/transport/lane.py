@@ -65,7 +65,7 @@ _PASSED_BY = Originals(
         (adapters, "Retry", urllib3.util.retry),
         (_JSON, "dumps", _JSON),
         (_JSON, "JSONEncoder", encoder),
-        (encoder.JSONEncoder, "__init__ encode", encoder),
+        (encoder.JSONEncoder, "__init__ encode iterencode", encoder),
     ]
 )
 # Requests looks these up as well, and somebody may want them otherwise.

@@ -42,6 +42,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
 _OVER_OTHERS = _METHODS | {
     "merge_environment_settings": lambda found, _, *args, **kwargs: found(*args, **kwargs),
     "prepare_request": prepared_by_others,
+    "rebuild_auth": partial(rebuild_auth, over_others=True),
 }
 _INHERITED = object()
 _MODULES: tuple[Any, ...] = api, requests

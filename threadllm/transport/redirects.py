@@ -40,10 +40,13 @@ def rebuild_auth(
     session: requests.Session,
     prepared_request: PreparedRequest,
     response: Response,
+    *,
+    over_others: bool = False,
 ) -> None:
     """What `requests.Session.rebuild_auth` does, by way of `found`, and keys stay behind too.
 
-    Credentials from ~/.netrc do not take the place of an Authorization that may stay.
+    Credentials from ~/.netrc do not take the place of an Authorization that may stay, unless
+    `found` is somebody's own, who wants to be asked.
     """
     headers: Any = prepared_request.headers
     keys = [name for name in _KEYS if name in headers]
@@ -53,6 +56,6 @@ def rebuild_auth(
         if session.should_strip_auth(before, now):
             for name in keys:
                 del headers[name]
-        elif stays and _ORIGINALS.genuine:
+        elif stays and _ORIGINALS.genuine and not over_others:
             return  # all that requests would do is to ask ~/.netrc
     found(prepared_request, response)
