@@ -298,3 +298,15 @@ def test_threads_of_a_call_share_its_slots(slow):
 
     assert [record.status for record in outcome.requests] == [200] * 6
     assert slow.counts().max_in_flight == 2
+
+
+@pytest.mark.parametrize("answer", [reply(b""), reply(status=204)], ids=["empty", "204"])
+def test_a_streamed_answer_without_a_body_gives_its_connection_back_with_its_slot(serve, answer):
+    """Though the response is kept and never read: the next request finds that connection."""
+    server, kept = serve(answer), []
+
+    def work(_):
+        kept.append(requests.get(server.url, stream=True))
+
+    assert [outcome.ok for outcome in run(work, range(5))] == [True] * 5
+    assert server.connections == 1

@@ -20,16 +20,15 @@ class Kept:
     """A place for one thing, made when it is first asked for."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may come by while the thing is made
         self._thing: Closable | None = None  # guarded by _lock; once set it stays
 
     def thing(self, make: Callable[[], Closable]) -> Closable:
         """The thing, made now if it is not there yet."""
-        if self._thing is None:
-            with self._lock:
-                if self._thing is None:
-                    self._thing = make()
-        return self._thing
+        with self._lock:
+            if self._thing is None:
+                self._thing = make()
+            return self._thing
 
     def close(self) -> None:
         """Close the thing, if there is one."""
