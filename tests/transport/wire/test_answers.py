@@ -108,21 +108,21 @@ def agree(data, sizes=(1 << 16,)):
         assert theirs == ours or (ours is DryError and isinstance(theirs, DecodeError))
 
 
-@pytest.mark.parametrize("name", SHORT.keys() & USUAL.keys())
+@pytest.mark.parametrize("name", sorted(SHORT.keys() & USUAL.keys()))
 def test_what_is_usual_is_read_as_urllib3_reads_it(name):
     """Answers as providers send them are read here, with urllib3's result."""
     data = SHORT[name].data
     assert as_ours(data) == as_urllib3(data)
 
 
-@pytest.mark.parametrize("name", SHORT.keys() & USUAL.keys())
+@pytest.mark.parametrize("name", sorted(SHORT.keys() & USUAL.keys()))
 def test_bytes_may_come_in_any_pieces(name):
     """Whether bytes come one by one or at once, the answer is the same."""
     data = SHORT[name].data[:12_000]
     assert outcome_of(as_ours, data, [1]) == outcome_of(as_ours, data)
 
 
-@pytest.mark.parametrize("name", SHORT.keys() & UNUSUAL.keys() - READ)
+@pytest.mark.parametrize("name", sorted(SHORT.keys() & UNUSUAL.keys() - READ))
 def test_what_is_unusual_is_not_read(name):
     """What readers might disagree about is left to urllib3, or waited for where it waits too."""
     data = SHORT[name].data

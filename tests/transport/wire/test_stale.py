@@ -1,7 +1,9 @@
 import socket
+from contextlib import suppress
 
 import pytest
 import requests
+from urllib3.util.wait import wait_for_read
 
 from threadllm.transport.wire import connections, kernel
 
@@ -26,11 +28,12 @@ def ask(puppet, trusted):
 
 
 @pytest.mark.parametrize("read", [whole, in_pieces])
+@pytest.mark.parametrize("method", ["POST", "HEAD"])  # by the short way, and by urllib3's
 @pytest.mark.parametrize("end", ENDS)
-def test_a_connection_that_ended_while_it_was_idle_is_replaced(puppet, ask, end, read):
+def test_a_connection_that_ended_while_it_was_idle_is_replaced(puppet, ask, end, method, read):
     """What the server has closed costs a new connection, and nothing else."""
     puppet.order(end)
-    seen = ask(read)
+    seen = ask(read, method=method)
     assert seen["status"][0] == 200
     assert (puppet.connections, puppet.processed) == (2, 2)
 
@@ -130,3 +133,40 @@ def test_a_replacement_that_cannot_be_had_is_an_error(puppet, ask, between):
     between(close_all)
     errors = [kind.__name__ for kind, *_ in ask()["errors"]]
     assert errors[:3] == ["ConnectionError", "MaxRetryError", "NewConnectionError"]
+
+
+@pytest.fixture
+def pair():
+    """The two ends of a connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def last_words(sock):
+    sock.sendall(b"bye")
+    sock.close()
+
+
+@pytest.mark.parametrize(
+    ("end", "words", "ended"),
+    [(socket.socket.close, 0, True), (last_words, 3, True), (reset, 0, False)],
+)
+@pytest.mark.parametrize("sends", [False, True])
+def test_the_kernel_knows_an_end_from_a_reset(pair, end, words, ended, sends):
+    """After an orderly end, whether or not something was sent in spite of it; not after a reset."""
+    ours, theirs = pair
+    ours.sendall(b"request")
+    assert theirs.recv(7) == b"request"
+    before = kernel.state_of(ours)
+    end(theirs)
+    assert wait_for_read(ours, 10)
+    with suppress(ConnectionError):
+        if sends:
+            ours.sendall(b"another")
+        while ours.recv(100):
+            pass
+    assert kernel.state_of(ours).received == before.received + words + ended
+    assert kernel.has_ended(ours, before) is ended
