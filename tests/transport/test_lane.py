@@ -45,7 +45,6 @@ ONCE = threadllm.Retry(attempts=1)
 NETRC = """
 machine llm.test login user password sk-planted-netrc
 machine LLM.TEST login upper password sk-planted-upper
-machine bücher.test login reader password sk-planted-reader
 """
 
 

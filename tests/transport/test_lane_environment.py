@@ -104,12 +104,15 @@ def test_credentials_count_from_one_request_to_the_next(tmp_path, url, headers):
     steps = [
         name(file),
         lambda: file.write_text("machine elsewhere.test login a password sk-planted-a\n"),
-        lambda: file.write_text(NETRC, encoding="utf-8"),
+        lambda: file.write_text(NETRC),
         name(other),
         name(file),
-        lambda: file.write_text(NETRC.replace("user", "somebody"), encoding="utf-8"),
+        lambda: file.write_text(NETRC.replace("user", "somebody")),
         lambda: file.write_text("machine"),
-        lambda: file.write_text(NETRC, encoding="utf-8"),
+        # Which some versions of Python cannot read.
+        lambda: file.write_text('machine "bücher.test" login b password c', encoding="utf-8"),
+        lambda: file.write_text("machine bücher.test login b password c", encoding="utf-8"),
+        lambda: file.write_text(NETRC),
         file.unlink,
     ]
     expected = told_of(steps, asking(url, headers=headers))
@@ -123,7 +126,7 @@ def test_credentials_at_home_count(tmp_path):
         def write():
             os.environ.pop("NETRC", None)
             os.environ["HOME"] = str(tmp_path)
-            (tmp_path / name).write_text(NETRC, encoding="utf-8")
+            (tmp_path / name).write_text(NETRC)
 
         return write
 
@@ -139,7 +142,7 @@ def test_credentials_at_home_count(tmp_path):
 @pytest.mark.parametrize("url", [URL, "http://llm.test:8000/"])
 def test_credentials_take_no_headers_place(tmp_path, monkeypatch, name, url):
     """What the code sets goes out, in its own spelling."""
-    (tmp_path / "netrc").write_text(NETRC, encoding="utf-8")
+    (tmp_path / "netrc").write_text(NETRC)
     expected = seen(asking(url, headers={name: KEY}))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert call(lambda: seen(asking(url, headers={name: KEY})), retry=ONCE).value == expected
@@ -163,7 +166,7 @@ def test_who_says_who_is_asking_takes_the_lane(serve, tmp_path, monkeypatch):
 
 def test_an_address_that_only_netrc_cannot_read_is_refused_the_same(tmp_path, monkeypatch):
     """The error is requests' own."""
-    (tmp_path / "netrc").write_text(NETRC, encoding="utf-8")
+    (tmp_path / "netrc").write_text(NETRC)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for url in ("http://[::1", "http://a℀b.test/", "http://[v1.x]/", "http://a:99999/"):
         expected = seen(asking(url))
@@ -180,7 +183,7 @@ def test_credentials_that_appear_while_no_request_runs_are_not_kept(tmp_path):
 
     with threadllm.Dispatcher(1, retry=ONCE) as pool:
         before = pool.submit(work, 1).result()
-        file.write_text(NETRC, encoding="utf-8")
+        file.write_text(NETRC)
         during = pool.submit(work, 1).result()
         file.unlink()
         after = pool.submit(work, 1).result()

@@ -163,7 +163,7 @@ def _plan(method: str, url: str, with_json: bool, *headers: Any) -> _Plan:
         ValueError: They are not for this way: a header is no text, or the URL is not HTTP's.
         RequestException: requests would refuse them.
     """
-    if not ({*map(type, headers)} <= _TEXTS and url.lower().startswith(_SCHEMES)):
+    if not ({*map(type, headers)} <= _TEXTS and url.startswith(_SCHEMES)):
         raise ValueError
     half = len(headers) // 2
     merged = sessions.merge_setting(
