@@ -112,3 +112,41 @@ def test_a_raised_error_does_not_keep_its_outcome():
         assert gone() is None
     finally:
         gc.enable()
+
+
+KEY = "sk-planted-0123456789"
+
+
+def test_an_error_without_keys_travels_as_it_is():
+    """With its type, its arguments and its attributes."""
+    error = ValueError("why", 3)
+    error.hint = "how"
+
+    copy = pickle.loads(pickle.dumps(failed(error))).error
+
+    assert (type(copy), copy.args, vars(copy)) == (ValueError, ("why", 3), {"hint": "how"})
+
+
+def test_an_error_that_names_a_key_travels_without():
+    """Of its type, with what is left of its text."""
+    outcome = failed(ValueError(f"api_key={KEY} is no good"))
+
+    data = pickle.dumps(outcome)
+
+    assert KEY.encode() not in data
+    assert repr(pickle.loads(data).error) == "ValueError('api_key=[redacted] is no good')"
+    assert KEY not in repr(outcome)
+
+
+def test_an_error_that_cannot_be_made_of_a_text_travels_as_one():
+    """Its type and its text are named."""
+
+    class PeculiarError(Exception):
+        def __init__(self, *, request):
+            super().__init__("it broke")
+            self.request = request
+
+    copy = pickle.loads(pickle.dumps(failed(PeculiarError(request=KEY)))).error
+
+    assert type(copy) is RuntimeError
+    assert str(copy).endswith("PeculiarError: it broke")

@@ -5,11 +5,16 @@ The room must not know how a request is made or who waits for it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
+
+from threadllm.redaction import redact, text_of, type_name
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_HOLDERS = {"request", "response"}  # attributes of HTTP clients' errors, keys and all
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,12 @@ class RequestRecord:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcome(Generic[T, R]):
     """What became of one item.
+
+    Its `repr` and its pickle name the error without keys, and without the request and the
+    response that it holds. The item and the value are the caller's own, and shown as they are.
 
     Attributes:
         index: The item's place in the input, from 0.
@@ -77,6 +85,15 @@ class Outcome(Generic[T, R]):
     usage: Usage
     requests: tuple[RequestRecord, ...]
 
+    def __repr__(self) -> str:
+        told = [f"{name}={getattr(self, name)!r}" for name in self.__slots__ if name != "error"]
+        error = None if self.error is None else f"{type_name(self.error)}({text_of(self.error)!r})"
+        return f"Outcome({', '.join(told)}, error={error})"
+
+    def __reduce__(self) -> Any:
+        told = {name: getattr(self, name) for name in self.__slots__}
+        return _made, (told | {"error": _without_keys(self.error)},)
+
     @property
     def ok(self) -> bool:
         """Whether the item has a value."""
@@ -94,3 +111,25 @@ class Outcome(Generic[T, R]):
             return cast("R", self.value)
         finally:
             del self  # the error's traceback holds this frame, which would hold the error
+
+
+def _made(told: dict[str, Any]) -> Outcome[Any, Any]:
+    return Outcome(**told)
+
+
+def _without_keys(error: BaseException | None) -> BaseException | None:
+    """The error as it may be kept: one of its type that holds nothing but a text.
+
+    One that holds no request, and no key in its arguments, stays as it is.
+    """
+    if error is None or not (vars(error).keys() & _HOLDERS or _names_keys(error.args)):
+        return error
+    text = text_of(error)
+    with suppress(Exception):  # what other arguments it wants is not known
+        return type(error)(text)
+    return RuntimeError(f"{type_name(error)}: {text}")
+
+
+def _names_keys(args: tuple[object, ...]) -> bool:
+    texts = [arg for arg in args if isinstance(arg, str)]
+    return [*map(redact, texts)] != texts

@@ -1,6 +1,8 @@
 """What is left until a deadline: for waits, for retries, and as a timeout."""
 
 import socket
+import threading
+from pathlib import Path
 
 import pytest
 import requests
@@ -12,7 +14,7 @@ from threadllm import DeadlineExceeded, Retry
 from threadllm.call import current
 from threadllm.testing import FakeClock
 
-from .support import call, reply, run
+from .support import call, chunked, reply, run
 
 PATIENCE = 30  # real seconds after which something hangs
 
@@ -190,3 +192,22 @@ def test_an_error_before_the_deadline_is_its_own(clock):
 
     with threadllm.Dispatcher(1, deadline=5, clock=clock) as pool:
         assert repr(pool.submit(work).exception(PATIENCE)) == "LookupError('gone')"
+
+
+def test_a_stream_read_too_late_leaves_no_socket_open(serve):
+    """Though its error, which holds the response, is kept."""
+    server, pause = serve(chunked(b"one", b"two")), threading.Event()
+    before = len([*Path("/proc/self/fd").iterdir()])
+
+    def work(_):
+        response = requests.get(server.url, stream=True)
+        while not current.get().expired:
+            pause.wait(0.01)
+        return list(response.iter_lines())
+
+    outcomes = run(work, range(5), deadline=0.1)
+
+    assert [type(outcome.error) for outcome in outcomes] == [DeadlineExceeded] * 5
+    assert (
+        len([*Path("/proc/self/fd").iterdir()]) - before <= server.connections
+    )  # the server's own ends

@@ -133,6 +133,8 @@ class _Followed(HTTPResponse):
     def _end_with(self, error: Exception) -> None:
         owned = isinstance(error, DeadlineExceeded)
         self.exchange.break_off(_as_requests(error), owned=owned)
+        if owned:  # nobody reads on, though the error keeps this, and its socket, for as long
+            super().close()
         self._end()
 
     def _end(self) -> None:

@@ -1,8 +1,12 @@
 import math
+import pickle
 
 import pytest
+import urllib3.connection
 from urllib3 import Timeout
+from urllib3.exceptions import ConnectTimeoutError
 
+from threadllm.transport.wire.connections import Connection, SecureConnection
 from threadllm.transport.wire.timeouts import Timeouts
 
 from .playing import ended, seen_of_error, ways
@@ -40,3 +44,14 @@ def test_sound_timeouts_are_known_here(timeout):
 def test_others_are_left_to_requests(timeout):
     """Those that it refuses, and those that are of its own kind."""
     assert Timeouts.of(timeout) is None
+
+
+@pytest.mark.parametrize("kind", [Connection, SecureConnection])
+def test_an_error_that_holds_a_connection_can_be_pickled(kind):
+    """What is unpickled holds urllib3's connection of the same name, to the same place."""
+    error = ConnectTimeoutError(kind("host", 8443), "too late")
+
+    connection, text = pickle.loads(pickle.dumps(error)).args
+
+    assert type(connection) is getattr(urllib3.connection, kind.__name__)
+    assert (connection.host, connection.port, text) == ("host", 8443, "too late")

@@ -44,10 +44,15 @@ class Connection(CountedConnection):
     """
 
     refusal: Exception | None = None
+    _plain: type[HTTPConnection] = HTTPConnection
     _served: Exchange | None = None
     _at_rest: State | None = None  # as it was when it was last given back
     _kept: Timeouts | None = None  # what the kernel keeps, if it does
     _read: int | None = None  # bytes that were read from its socket, as far as that is known
+
+    def __reduce__(self) -> Any:
+        """Be pickled as urllib3's, whose name this has: errors hold the connection they met."""
+        return self._plain, (self.host, self.port)
 
     # What urllib3 calls.
 
@@ -159,3 +164,5 @@ class Connection(CountedConnection):
 @named_as(HTTPSConnection)
 class SecureConnection(Connection, SharingConnection):
     """The same with TLS."""
+
+    _plain = HTTPSConnection
