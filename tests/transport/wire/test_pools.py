@@ -196,6 +196,7 @@ def test_more_in_use_than_slots_are_no_reason_to_warn(serve, way):
     assert open_sockets(server) == 0
 
 
+@pytest.mark.long
 def test_many_origins_leave_nothing(serve, way):
     """More than a manager keeps pools for, several times over."""
     servers = [serve(reply(b"well")) for _ in range(80)]
