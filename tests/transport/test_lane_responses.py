@@ -201,37 +201,56 @@ def test_no_hook_is_left_behind(serve):
     assert [each.request.hooks for each in (*response.history, response)] == [{"response": []}] * 3
 
 
-def test_what_an_adapter_has_followed_itself_counts(serve):
+@pytest.mark.parametrize(
+    ("location", "status", "hops", "cookie"),
+    [
+        ("/second", 307, ["/first"], ["before=1"]),
+        ("/second", 200, ["/first/before"], []),
+        ("", 307, ["/first/before"], []),
+    ],
+)
+def test_what_an_adapter_has_followed_itself_counts(serve, location, status, hops, cookie):
     """Cookies from there go along, if it leads on; its history stays, if not."""
 
     def answer(request):
         if request.target == "/first/before":
             return reply(b"", set_cookie="before=1; Path=/")
-        leads_on = request.target == "/first" and leading
-        return reply(b"", 307, location="/second") if leads_on else reply(b"well")
+        return reply(b"", status if request.target == "/first" else 200, location=location)
 
     server = serve(answer)
-
-    def ask():
-        return requests.get(f"{server.url}/first", timeout=5)
-
     genuine = HTTPAdapter.send
 
-    def send(adapter, request, *args, **options):
-        response = genuine(adapter, request, *args, **options)
+    def send(adapter, request, **options):
+        response = genuine(adapter, request, **options)
         if request.url.endswith("/first"):
             before = requests.Request("GET", request.url + "/before").prepare()
             response.history = [genuine(adapter, before)]
         return response
 
-    for leading, hops in ((True, ["/first"]), (False, ["/first/before"])):
-        with mock.patch.object(HTTPAdapter, "send", send):
-            plain, within = plainly_and_in_a_call(server, ask)
-        assert within == plain
-        assert [hop["request"]["url"] for hop in within[0][0][1:]] == [
-            server.url + path for path in hops
-        ]
-        assert server.headers("cookie")[2:] == (["before=1"] if leading else [])
+    with mock.patch.object(HTTPAdapter, "send", send):
+        plain, within = plainly_and_in_a_call(
+            server, lambda: requests.get(f"{server.url}/first", timeout=5)
+        )
+
+    assert within == plain
+    assert [hop["request"]["url"] for hop in within[0][0][1:]] == [server.url + hop for hop in hops]
+    assert server.headers("cookie")[2:] == cookie
+
+
+def test_the_session_that_follows_a_redirect_knows_what_came_before(serve, left_to_requests):
+    """Its cookies are those that it would have, to whoever looks in the midst of it."""
+    server = serve(reply(b"", 302, location="/there", set_cookie="a=b; Path=/"), reply(b"well"))
+    genuine, looked = requests.Session.rebuild_method, []
+
+    def looking(session, *args):
+        looked.append(session.cookies.get_dict())
+        return genuine(session, *args)
+
+    with mock.patch.object(requests.Session, "rebuild_method", looking):
+        assert call(lambda: requests.get(server.url, timeout=5).text).value == "well"
+
+    assert looked == [{"a": "b"}]
+    assert left_to_requests == []
 
 
 def test_cookies_stay_with_their_request(serve, left_to_requests):

@@ -172,16 +172,7 @@ def _plan(method: str, url: str, with_json: bool, *headers: Any) -> _Plan:
         CaseInsensitiveDict,
     )
     prepared = PreparedRequest()
-    prepared.prepare(
-        method=method.upper(),
-        url=url,
-        headers=merged,
-        files=[],
-        data={},
-        json={} if with_json else None,
-        params={},
-        cookies=RequestsCookieJar(),
-    )
+    prepared.prepare(method, url, merged, json={} if with_json else None)
     kept = vars(prepared.headers)["_store"]
     return _Plan(str(prepared.method), str(prepared.url), kept, _AUTHORIZATION not in merged)
 
