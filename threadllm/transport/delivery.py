@@ -176,6 +176,8 @@ class Delivery:
 
     def _next_wait(self, last: _Try) -> float | None:
         """Seconds to the next try, or None; a 429 shuts the gate for everyone meanwhile."""
+        if last.verdict is Verdict.OK:
+            return None
         terms = self._call.terms
         if last.verdict is Verdict.RETRY and self._retried_below(last.result):
             return None

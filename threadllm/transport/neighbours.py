@@ -7,8 +7,8 @@ and the classes that they would use, and is taken only while all of them are gen
 
 from __future__ import annotations
 
-from operator import is_
-from types import FunctionType
+from operator import attrgetter, is_
+from types import FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,14 +22,20 @@ class Originals:
     Args:
         table: Rows of a class or module, names of functions and classes there with blanks between,
             and the module in which they are written, or which itself is meant.
+
+    Attributes:
+        steps: Each class or module with a name there.
     """
 
     def __init__(self, table: Iterable[tuple[type | ModuleType, str, ModuleType]]) -> None:
         rows = [(owner, name, home) for owner, names, home in table for name in names.split()]
-        self._owners = [owner for owner, _, _ in rows]
-        self._names = [name for _, name, _ in rows]
+        self.steps = [(owner, name) for owner, name, _ in rows]
+        self._owners = SimpleNamespace(**{f"_{id(owner)}": owner for owner, _ in self.steps})
+        # One call looks all of them up. It gives them as several, however few there are.
+        paths = [f"_{id(owner)}.{name}" for owner, name in self.steps]
+        self._look_up = attrgetter(*paths, "__class__", "__class__")
         self._homes = [home for _, _, home in rows]
-        self._judged: tuple[list[object], bool] = [], not rows  # replaced as a whole
+        self._judged: tuple[tuple[object, ...], bool] = (), not rows  # replaced as a whole
 
     @property
     def genuine(self) -> bool:
@@ -39,15 +45,14 @@ class Originals:
         somebody's who wants to be called.
         """
         try:
-            seen, genuine = self._judged
-            # By identity: a wrapper may say that it equals what it wraps.
-            if seen and all(map(is_, map(getattr, self._owners, self._names), seen)):
-                return genuine
-            found = [*map(getattr, self._owners, self._names)]
+            found = self._look_up(self._owners)
         except AttributeError:
             return False
-        genuine = all(map(is_original, found, self._homes))
-        self._judged = found, genuine
+        seen, genuine = self._judged
+        # By identity: a wrapper may say that it equals what it wraps.
+        if not (seen and all(map(is_, found, seen))):
+            genuine = all(map(is_original, found, self._homes))
+            self._judged = found, genuine
         return genuine
 
 

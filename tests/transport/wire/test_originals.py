@@ -9,10 +9,7 @@ from threadllm.transport.wire import conversation, originals
 
 from .playing import attempt, ended, ways
 
-STEPS = [
-    (owner, name)
-    for owner, name in zip(originals._PASSED_BY._owners, originals._PASSED_BY._names, strict=True)
-]
+STEPS = originals._PASSED_BY.steps
 
 
 @pytest.fixture
