@@ -17,7 +17,9 @@ import threadllm
 from threadllm.transport import lane
 
 from .support import Server, call, reply
+from .test_lane import seen
 from .test_patching import running
+from .test_preparing import URL
 
 ONCE = threadllm.Retry(attempts=1)
 REQUEST, POST = api.request, api.post  # as somebody has them who has imported them before
@@ -386,6 +388,18 @@ def test_another_json_is_used(server):
     assert call(work).value == b'"other"'
 
 
+@pytest.mark.parametrize(("name", "made"), [("encode", b"bytes"), ("iterencode", [""])])
+def test_json_may_be_made_otherwise(name, made):
+    """In whatever form requests can take it from there, be it nothing."""
+    asked = {"method": lambda: "post", "url": lambda: URL, "json": list}
+
+    def work():
+        with mock.patch.object(json.JSONEncoder, name, return_value=made):
+            return seen(asked)
+
+    assert call(work).value == work()
+
+
 def test_json_may_be_taught_more(server):
     """A default that somebody has put into the standard library's encoder is asked."""
 
@@ -441,6 +455,19 @@ def test_who_has_replaced_the_rule_for_redirects_is_asked(serve, headers):
         pool.submit(follow).result()
 
     assert (before.call_count, within.call_count) == (2, 1)
+
+
+def test_who_knows_credentials_is_asked_once(server):
+    """A look-up of somebody's own, in place of that in ~/.netrc."""
+
+    def work():
+        with mock.patch("requests.sessions.get_netrc_auth") as look_up:
+            look_up.return_value = "user", "sk-planted"
+            sent = requests.post(server.url, json={}, timeout=5).request
+        look_up.assert_called_once_with(server.url)
+        return sent.headers["Authorization"]
+
+    assert call(work).value == "Basic dXNlcjpzay1wbGFudGVk"
 
 
 def test_headers_that_requests_keeps_otherwise_are_left_to_it(server):

@@ -56,7 +56,7 @@ _PASSED_BY = Originals(
         (models, "parse_url", urllib3.util.url),
         (models, "complexjson", _JSON),
         (models.Request, "__init__", models),
-        (PreparedRequest, "__init__ prepare prepare_method prepare_url prepare_headers", models),
+        (PreparedRequest, "prepare prepare_method prepare_url prepare_headers", models),
         (PreparedRequest, "prepare_cookies prepare_body prepare_content_length", models),
         (PreparedRequest, "prepare_auth prepare_hooks", models),
         (utils, "default_user_agent", utils),
