@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from queue import SimpleQueue
+from socket import socketpair
 
 import pytest
 
@@ -76,6 +77,23 @@ def test_what_is_queued_is_not_begun_even_before_the_pool_is_shut(cli, prompts, 
 
     assert done.status == 130
     assert values("out.jsonl") == [(1, "a")]
+
+
+def test_a_main_thread_that_missed_a_signal_is_nudged(monkeypatch):
+    """Until it comes to its handler: Python may have looked for signals just before a long wait."""
+    ear, bell = socketpair()
+    nudged, interrupts = [], Interrupts(lambda: None)
+    interrupts.signal = signal.SIGINT
+
+    def nudge(thread, number):
+        nudged.append((thread, number))
+        bell.send(b"x")
+
+    monkeypatch.setattr(signal, "pthread_kill", nudge)
+    with ear, bell:
+        assert interrupts._heard(ear) == b"x"
+
+    assert nudged == [(threading.main_thread().ident, signal.SIGURG)]
 
 
 def test_the_second_signal_ends_the_process(monkeypatch):

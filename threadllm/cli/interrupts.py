@@ -2,7 +2,8 @@
 
 A handler may interrupt the main thread anywhere, with any lock held, so that a thread of its own
 stops the run. It hears of a signal from the system itself: Python runs a handler only when the
-main thread comes to it, which in a wait that has just begun may be never.
+main thread comes to it, which in a wait that has just begun may be never. So that thread also
+nudges the main one, by a signal that means nothing else here, until it has come to its handler.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ AS_SHELLS_SAY = 128
 """What is added to a signal's number for the status of a process that it has ended."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NUDGES = [getattr(signal, name) for name in ["SIGURG"] if hasattr(signal, name)]  # not on Windows
+_PAUSE = 0.05  # seconds between two of them
 
 
 class _ReadingInterruptedError(Exception):
@@ -96,6 +99,7 @@ class Interrupts:
             return
         rung_before = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
         before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        before |= {number: signal.signal(number, lambda *_: None) for number in _NUDGES}
         try:
             yield
         finally:
@@ -113,7 +117,7 @@ class Interrupts:
 
     def _watch(self, ear: socket) -> None:
         stopped = False
-        while note := ear.recv(1):
+        while note := self._heard(ear):
             number = note[0]
             if number in _SIGNALS and stopped:
                 os._exit(AS_SHELLS_SAY + number)
@@ -121,3 +125,14 @@ class Interrupts:
                 stopped, self.signal = True, signal.Signals(number)
                 self._stop()
                 say("stopping: waiting for the calls in flight; once more leaves at once")
+
+    def _heard(self, ear: socket) -> bytes:
+        """The next note, nothing at the end; the main thread is nudged meanwhile, if need be."""
+        while True:
+            late = self.signal is not None and not self._handled
+            ear.settimeout(_PAUSE if late else None)
+            try:
+                return ear.recv(1)
+            except TimeoutError:
+                for number in _NUDGES:
+                    signal.pthread_kill(threading.main_thread().ident or 0, number)
