@@ -1,4 +1,4 @@
-"""A session a thread: whose connections requests go over, and what stays in force."""
+"""Whose connections requests go over, and what stays in force."""
 
 import threading
 
@@ -218,3 +218,30 @@ def test_a_plain_request_beside_the_calls_is_not_recorded(serve):
 
     assert call(ask).requests == ()
     assert len(server.requests) == 1
+
+
+def test_what_a_call_leaves_behind_sends_plainly_after_it(serve):
+    """A response knows what it came over, also when its call and the dispatcher have ended."""
+    server = serve(reply(b"well"))
+    response = call(lambda: requests.get(server.url)).value
+
+    assert response.connection.send(response.request).text == "well"
+    assert len(server.requests) == 2
+
+
+def test_an_exchange_that_is_broken_off_by_force_gives_its_slot_back():
+    """What ends programs may be raised anywhere: the item has it, and the next one its slot."""
+
+    class Adapter(HTTPAdapter):
+        def send(self, *args, **options):
+            raise KeyboardInterrupt
+
+    def work(_):
+        with requests.Session() as session:
+            session.mount("http://", Adapter())
+            session.get("http://host/")
+
+    outcomes = run(work, range(3))
+
+    assert [type(outcome.error) for outcome in outcomes] == [KeyboardInterrupt] * 3
+    assert [len(outcome.requests) for outcome in outcomes] == [1, 1, 1]

@@ -170,3 +170,11 @@ def test_the_kernel_knows_an_end_from_a_reset(pair, end, words, ended, sends):
             pass
     assert kernel.state_of(ours).received == before.received + words + ended
     assert kernel.has_ended(ours, before) is ended
+
+
+def test_elsewhere_than_on_linux_the_kernel_is_not_asked(monkeypatch):
+    """Neither for a connection's state nor to keep its timeouts."""
+    monkeypatch.setattr(kernel, "_LINUX", False)
+    with socket.socket() as sock:
+        assert kernel.state_of(sock) is None
+        assert not kernel.keeps_timeouts(sock)
