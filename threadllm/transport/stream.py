@@ -49,11 +49,20 @@ class _Followed(HTTPResponse):
         self, amt: int | None = 2**16, decode_content: bool | None = None
     ) -> Generator[bytes, None, None]:
         """The body in pieces, as `HTTPResponse.stream`: what requests reads through."""
-        with self._told():
+        # Not with `_told`: where this is dropped unread, that would keep the response for a while.
+        self._reading = True
+        try:
+            self._go_on()
             for chunk in super().stream(amt, decode_content):
                 self._go_on()
                 self._count(chunk)
                 yield chunk
+            self._go_on()
+        except Exception as error:
+            self._break_off(error)
+            raise
+        finally:
+            self._reading = False
         self._end()
 
     def read(
