@@ -9,6 +9,7 @@ import threadllm
 from tests.dispatcher.support import PATIENCE, begun, until
 from threadllm import DeadlineExceeded, Dispatcher
 from threadllm.call import current
+from threadllm.dispatcher.workers import Workers
 
 TEXT = "the call's deadline of 5 s has passed"
 
@@ -66,6 +67,34 @@ def test_no_more_run_than_there_are_workers(clock, held):
         assert [future.result(PATIENCE) for future in more] == [1] * 100
 
     assert most[0] <= 2
+
+
+def test_a_thread_that_comes_back_just_then_stays(clock, held, monkeypatch):
+    """It may be at its next item by the time that it would be written off."""
+    later, written_off = threading.Event(), threading.Event()
+    tell, write_off = Workers.tell, Workers.write_off
+
+    def come_back_first(workers, teller):
+        tell(workers, teller)
+        held.set()
+        assert here.wait(PATIENCE)
+
+    def and_then(*given):
+        write_off(*given)
+        written_off.set()
+
+    monkeypatch.setattr(Workers, "tell", come_back_first)
+    monkeypatch.setattr(Workers, "write_off", and_then)
+    with Dispatcher(1, deadline=5, clock=clock) as pool:
+        late = begun(pool, held)
+        here = threading.Event()
+        pool.submit(lambda: here.set() or later.wait(PATIENCE))
+        name = pool.submit(lambda: threading.current_thread().name)
+        clock.advance(5)
+        assert type(late.exception(PATIENCE)) is DeadlineExceeded
+        assert written_off.wait(PATIENCE)
+        later.set()
+        assert name.result(PATIENCE) == "threadllm_0"
 
 
 def test_what_waits_in_the_backlog_runs_after_that(pool, clock, held):

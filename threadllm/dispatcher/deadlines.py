@@ -126,4 +126,4 @@ class Deadlines:
         if call.end():
             task.add(call)
         tally.count("abandoned")
-        runner.employer.write_off(runner, tell)
+        runner.employer.write_off(runner, task, tell)

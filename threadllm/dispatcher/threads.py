@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Employer(Protocol):
     """Who has runners, and does without one whose thread does not come back."""
 
-    def write_off(self, runner: Runner, tell: Callable[[], None]) -> None:
-        """Wait for its thread no more, and have `tell` called elsewhere."""
+    def write_off(self, runner: Runner, job: object, tell: Callable[[], None]) -> None:
+        """Wait for its thread no more, if it is at that job, and have `tell` called elsewhere."""
 
     def tell(self, tell: Callable[[], None]) -> None:
         """Have `tell` called by a thread that runs no task."""
@@ -39,12 +39,14 @@ class Runner:
     Attributes:
         employer: Whose runner it is.
         thread: The thread that it has; None until it runs.
+        job: What it is at; None between two.
         tell: What it has not told yet.
     """
 
     def __init__(self, employer: Employer, tell: Callable[[], None] | None = None) -> None:
         self.employer = employer
         self.thread: threading.Thread | None = None
+        self.job: object = None
         self.tell = tell
 
 

@@ -97,17 +97,19 @@ class Workers:
                     self._ready.remove(task)
             raise
 
-    def write_off(self, runner: Runner, tell: Callable[[], None]) -> None:
-        """Wait for a thread no more, whatever it runs, and have another in its place.
+    def write_off(self, runner: Runner, job: object, tell: Callable[[], None]) -> None:
+        """Wait for a thread no more, and have another in its place, unless it has come back.
 
         Args:
             runner: What had the thread.
+            job: The task that it does not come back from.
             tell: Tells the item's end; run elsewhere, as callbacks may take their time.
         """
         self.tell(tell)
         with self._work:
-            self._threads.write_off(runner)
-            self._runners.discard(runner)
+            if runner.job is job:
+                self._threads.write_off(runner)
+                self._runners.discard(runner)
             spare = self._lacking()
         try:
             if spare is not None:
@@ -220,12 +222,13 @@ class Workers:
 
     def _take(self, runner: Runner) -> Task[Any] | None:
         with self._work:
+            runner.job = None
             while runner in self._runners:
                 remaining = self._later[0][0] - self._clock.monotonic() if self._later else None
                 if remaining is not None and remaining <= 0:
-                    return self._handed_on(heapq.heappop(self._later)[2])
+                    return self._handed_on(heapq.heappop(self._later)[2], runner)
                 if self._ready:
-                    return self._handed_on(self._ready.popleft())
+                    return self._handed_on(self._ready.popleft(), runner)
                 if self._idle >= len(self._later):  # the others are enough to wait for those
                     self._leave(runner)
                 else:
@@ -234,8 +237,9 @@ class Workers:
                     self._idle -= 1
             return None
 
-    def _handed_on(self, task: Task[Any]) -> Task[Any]:
+    def _handed_on(self, task: Task[Any], runner: Runner) -> Task[Any]:
         """The task; whoever takes one wakes another, lest what is left be watched by nobody."""
+        runner.job = task
         if self._ready or self._later:
             self._work.notify()
         return task
