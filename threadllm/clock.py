@@ -33,13 +33,8 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
-    def monotonic(self) -> float:
-        """See `Clock.monotonic`."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """See `Clock.time`."""
-        return time.time()
+    monotonic = staticmethod(time.monotonic)  # as they are, for they are asked all the time
+    time = staticmethod(time.time)
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> None:
         """See `Clock.wait`. A timeout too large for the platform waits as long as that can."""

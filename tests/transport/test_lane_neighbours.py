@@ -14,7 +14,7 @@ from requests import api
 from requests.adapters import HTTPAdapter
 
 import threadllm
-from threadllm.transport import lane
+from threadllm.transport import header_dicts, lane
 
 from .support import Server, call, reply
 from .test_lane import seen
@@ -470,14 +470,12 @@ def test_who_knows_credentials_is_asked_once(server):
     assert call(work).value == "Basic dXNlcjpzay1wbGFudGVk"
 
 
-def test_headers_that_requests_keeps_otherwise_are_left_to_it(server):
-    """Should it change how it does, it is asked."""
+def test_headers_that_requests_keeps_otherwise_are_the_same(server, monkeypatch):
+    """Should it change how it does, it is given them as it wants them."""
+    sent = []
+    for expected in (True, False):
+        monkeypatch.setattr(header_dicts, "_OF_REQUESTS_AS_EXPECTED", expected)
+        response = call(lambda: requests.post(server.url, json={}, timeout=5)).value
+        sent.append([*response.request.headers.items()])
 
-    def work():
-        with (
-            mock.patch.object(lane, "_KNOWN", new=False),
-            mock.patch.object(lane, "carrier_of", side_effect=AssertionError),
-        ):
-            return ask(server)
-
-    assert call(work).value == "well"
+    assert sent[0] == sent[1]

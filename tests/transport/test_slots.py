@@ -183,7 +183,7 @@ def test_a_stream_that_the_collector_finds_takes_no_lock(seen, answer):
         lost = [response, lines]
         lost.append(lost)
         del response, lines, lost
-        held = current.get()._lock
+        held = current.get().lock
         with held:
             gc.collect()
         look()

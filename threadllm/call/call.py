@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -15,8 +14,6 @@ from threadllm.exceptions import CallCancelled, CallExpired
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from threadllm.call.deadline import Limit
-    from threadllm.call.terms import Terms
     from threadllm.quota import Gate
 
 current: ContextVar[Call | None] = ContextVar("threadllm_call", default=None)
@@ -38,16 +35,12 @@ class Call(Ledger):
     """
 
     under_way = False
-    # Guarded by _turn, once `begin` has handed the call on:
+    # Guarded by lock, once `begin` has handed the call on:
     _slot_in_hand = False
     _waits = 0  # how many of its threads wait here
     _waited = 0.0
     _began = 0.0
     _ended: float | None = None
-
-    def __init__(self, terms: Terms, limit: Limit = NO_LIMIT) -> None:
-        super().__init__(terms, limit)
-        self._turn = threading.Lock()
 
     # For the dispatcher.
 
@@ -72,16 +65,14 @@ class Call(Ledger):
         Returns:
             Whether it has ended only now: its thread and the deadline may both end it.
         """
-        with self._turn:
+        with self.lock:
             if self._ended is not None:
                 return False
             self._ended = self.terms.now()
             self.under_way = False
             if not self.expired:
                 self.limit = NO_LIMIT
-            in_hand, self._slot_in_hand = self._slot_in_hand, False
-        if in_hand:
-            self.terms.quota.slots.release()
+        self.return_slot_in_hand()
         for exchange in self.in_flight:
             exchange.finish()
         self.terms.tally.count("busy", self.elapsed)
@@ -97,7 +88,7 @@ class Call(Ledger):
             0 if there was nothing of the kind.
         """
         self.mark_expired()
-        with self._turn:
+        with self.lock:
             waits = self._waits > 0
         if waits or not self.under_way:
             self.terms.quota.slots.look_again()
@@ -160,13 +151,13 @@ class Call(Ledger):
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        with self._turn:
+        with self.lock:
             self._waits += 1
             since = self.terms.now()
         try:
             yield
         finally:
-            with self._turn:
+            with self.lock:
                 self._waits -= 1
                 self._waited += self.terms.now() - since
 
@@ -181,20 +172,21 @@ class Call(Ledger):
                 self.terms.quota.slots.release()
 
     def _take_slot_in_hand(self) -> bool:
-        with self._turn:
+        with self.lock:
             in_hand, self._slot_in_hand = self._slot_in_hand, False
         return in_hand
 
     def _take_slot(self) -> bool:
+        slots = self.terms.quota.slots
+        if self._take_slot_in_hand() or slots.acquire(blocking=False):
+            return True
         # A call that reads a stream holds a slot: to wait for another would be to wait for
         # itself. Its further requests ride along where no slot is free.
-        ride = any(exchange.needs_caller for exchange in self.in_flight)
-        taken = self._take_slot_in_hand() or self.terms.quota.slots.acquire(
-            blocking=not ride, called_off=lambda: self.terms.stopped or self.late
-        )
-        if not (taken or ride):
-            raise self._called_off()
-        return taken
+        if any(exchange.needs_caller for exchange in self.in_flight):
+            return False
+        if slots.acquire(called_off=lambda: self.terms.stopped or self.late):
+            return True
+        raise self._called_off()
 
     def _park(self, moment: Callable[[], float]) -> None:
         if moment() <= self.terms.now():

@@ -37,23 +37,27 @@ class Exchange:
             end though nothing says so.
     """
 
+    status: int | None = None
+    answered: float | None = None
+    size = 0
+    usage = Usage()
+    handed_over = False
+    is_cut = False
+    # Guarded by _travelling:
+    _connection: Any = None
+    _sock: Any = None  # remembered: http.client hands it on where an answer is the last
+
     def __init__(
         self, ledger: Ledger, method: str, url: str, retry: int, *, holds_slot: bool
     ) -> None:
         self.sent = ledger.terms.now()
-        self.status: int | None = None
-        self.answered: float | None = None
-        self.size = 0
-        self.usage = Usage()
         self.holds_slot = holds_slot
-        self.handed_over = False
-        self.is_cut = False
         self._thread = threading.get_ident()
         self._ledger = ledger
         self._method, self._url, self._retry = method, url, retry
-        self._travelling = threading.Lock()  # guards what follows: once given back it is others'
-        self._connection: Any = None
-        self._sock: Any = None  # remembered: http.client hands it on where an answer is the last
+        # Guards what it travels on, which is others' once given back. A lock of its own, as the
+        # collector, which may strike under the call's, ends streams.
+        self._travelling = threading.Lock()
 
     @property
     def needs_caller(self) -> bool:

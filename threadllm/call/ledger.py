@@ -27,10 +27,11 @@ class Ledger:
         terms: What the call goes by.
         limit: The deadline of its item, as long as the call is running.
         heeded: Whether somebody was told that it must end.
+        lock: Guards what a call and its exchanges hold.
     """
 
     heeded = False  # no lock: once true it stays
-    # Guarded by _lock, as all that follows; what is one value is read without.
+    # Guarded by lock, as all that follows; what is one value is read without.
     _expired = False
     _usage = Usage()
     _retries = 0
@@ -38,7 +39,7 @@ class Ledger:
     def __init__(self, terms: Terms, limit: Limit = NO_LIMIT) -> None:
         self.terms = terms
         self.limit = limit
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._open: set[Exchange] = set()
         self._records: list[RequestRecord] = []
         self._cookies: dict[int, tuple[weakref.ref[object], CookieJar]] = {}  # by session
@@ -47,7 +48,7 @@ class Ledger:
     @property
     def records(self) -> tuple[RequestRecord, ...]:
         """Its exchanges, in the order in which they ended."""
-        with self._lock:
+        with self.lock:
             return tuple(self._records)
 
     @property
@@ -66,7 +67,9 @@ class Ledger:
 
         Of several, one that the transport owns, else the last.
         """
-        with self._lock:
+        if not self._failures:
+            return None
+        with self.lock:
             failures = [*self._failures.values()]
         owned = [failure for failure in failures if failure.owned]
         return next(reversed(owned or failures), None)
@@ -74,7 +77,7 @@ class Ledger:
     @property
     def in_flight(self) -> list[Exchange]:
         """Its exchanges that have not ended."""
-        with self._lock:
+        with self.lock:
             return [*self._open]
 
     @property
@@ -95,12 +98,12 @@ class Ledger:
 
     def mark_expired(self) -> None:
         """Let it have been ended by its deadline: from now on no exchange is taken in."""
-        with self._lock:
+        with self.lock:
             self._expired = True
 
     def add_exchange(self, exchange: Exchange) -> bool:
         """Take in an exchange that begins; whether that was in time."""
-        with self._lock:
+        with self.lock:
             in_time = not self.late
             if in_time:
                 self._open.add(exchange)
@@ -108,7 +111,7 @@ class Ledger:
 
     def finish_exchange(self, exchange: Exchange) -> None:
         """Take an exchange off those in flight: see `Exchange.finish`."""
-        with self._lock:
+        with self.lock:
             if exchange not in self._open:
                 return
             self._open.remove(exchange)
@@ -120,29 +123,29 @@ class Ledger:
 
     def charge_retry(self) -> None:
         """Count a try after the first against the item."""
-        with self._lock:
+        with self.lock:
             self._retries += 1
         self.terms.tally.count("retries")
 
     def fail(self, url: str, failure: Failure) -> None:
         """Remember that a request failed for good, whatever the function makes of it."""
-        with self._lock:
+        with self.lock:
             self._failures.pop(url, None)
             self._failures[url] = failure
 
     def succeed(self, url: str) -> None:
         """Forget an earlier failure at a URL: the function has mended it."""
         if self._failures:
-            with self._lock:
+            with self.lock:
                 self._failures.pop(url, None)
 
     def cookies_of(self, session: object) -> CookieJar | None:
         """The cookie jar that stands in for a session's own, for this call alone."""
-        with self._lock:
+        with self.lock:
             lent_to, jar = self._cookies.get(id(session), (None, None))
         return jar if lent_to is not None and lent_to() is session else None
 
     def lend_cookies(self, session: object, jar: CookieJar) -> None:
         """Let a jar stand in for a session's own. Sessions go by identity: some cannot hash."""
-        with self._lock:
+        with self.lock:
             self._cookies[id(session)] = weakref.ref(session), jar

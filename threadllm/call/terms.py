@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from threadllm.call.kept import Kept
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from threadllm.clock import Sleeper
     from threadllm.progress import Tally
     from threadllm.quota import Quota
@@ -27,6 +29,7 @@ class Terms:
         patched: Whether requests go through the transport by whatever session they are made.
         trusted: Whether what a function returns counts although a request failed for good.
         connections: What the transport keeps, until the dispatcher has ended.
+        now: Gives monotonic seconds.
     """
 
     quota: Quota
@@ -37,10 +40,10 @@ class Terms:
     patched: bool
     trusted: bool = False
     connections: Kept = field(default_factory=Kept, compare=False)
+    now: Callable[[], float] = field(init=False, repr=False, compare=False)
 
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self.sleeper.clock.monotonic()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "now", self.sleeper.clock.monotonic)
 
     @property
     def stopped(self) -> bool:

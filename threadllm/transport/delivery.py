@@ -6,7 +6,6 @@ its errors. What it cannot send twice it reports as not its own, for the dispatc
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from requests.exceptions import (
@@ -33,6 +32,7 @@ from threadllm.retry import Attempts
 from threadllm.transport.address import address_of
 from threadllm.transport.deadline import DeadlineExceeded, bounded
 from threadllm.transport.inflight import in_flight
+from threadllm.transport.redirects import is_redirect
 from threadllm.transport.resending import can_resend, rewind
 from threadllm.transport.stream import follow
 
@@ -124,7 +124,7 @@ class Delivery:
             response = self._sent(exchange)
             self.elapsed = (exchange.answered or self._call.terms.now()) - exchange.sent
             exchange.status = response.status_code
-            if self._streamed and not (response.status_code in ERRORS or response.is_redirect):
+            if self._streamed and not (response.status_code in ERRORS or is_redirect(response)):
                 content = b""
                 follow(response, exchange)
             else:
@@ -227,9 +227,10 @@ def _status_error(response: Response, url: str) -> HTTPError:
 
 def _content_of(response: Response) -> bytes:
     """The whole body. A redirect may come with a broken one: requests follows it all the same."""
-    broken = (ChunkedEncodingError, ContentDecodingError) if response.is_redirect else ()
-    with suppress(*broken):
+    try:
         content: object = response.content
-        if isinstance(content, bytes):  # an adapter of the user's own may have none
-            return content
-    return b""
+    except (ChunkedEncodingError, ContentDecodingError):
+        if not is_redirect(response):
+            raise
+        return b""
+    return content if isinstance(content, bytes) else b""  # an adapter of the user's own has none

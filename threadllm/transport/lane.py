@@ -24,17 +24,19 @@ from requests.exceptions import RequestException
 from requests.structures import CaseInsensitiveDict
 
 from threadllm.transport.environment import merge_environment_settings
+from threadllm.transport.header_dicts import for_requests, kept_in
 from threadllm.transport.mounted import carrier_of
 from threadllm.transport.neighbours import Originals
 from threadllm.transport.netrc import netrc_auth
+from threadllm.transport.redirects import is_redirect
 
 if TYPE_CHECKING:
-    from collections import OrderedDict
     from collections.abc import Callable
 
     from requests import Response, Session
 
     from threadllm.call import Call
+    from threadllm.transport.header_dicts import Fields
 
 _SESSION = sessions.Session
 _JSON: Any = _json
@@ -76,8 +78,6 @@ _LENGTH = "Content-Length"
 _SCHEMES = ("http://", "https://")
 _MAPPINGS = {dict, type(None)}
 _TEXTS = {str, type(None)}
-# Headers are copied as requests keeps them. Should that change, requests prepares them.
-_KNOWN = vars(CaseInsensitiveDict({"A": "b"})) == {"_store": {"a": ("A", "b")}}
 _encoder = encoder.JSONEncoder(allow_nan=False)  # as requests has it, but made once
 
 
@@ -85,13 +85,12 @@ class _Plan(NamedTuple):
     """What a request has but for its body.
 
     Attributes:
-        headers: By names in lower case.
         netrc: Whether ~/.netrc may have credentials for it, as the code has set none.
     """
 
     method: str
     url: str
-    headers: OrderedDict[str, tuple[str, str]]
+    headers: Fields
     netrc: bool
 
 
@@ -108,7 +107,7 @@ def request(
     )
     settings["timeout"] = options.get("timeout")
     response = carrier_of(call).send(prepared, **settings)
-    return _followed(response, prepared, settings) if response.is_redirect else response
+    return _followed(response, prepared, settings) if is_redirect(response) else response
 
 
 def _is_usual(method: object, url: object, options: dict[str, Any]) -> bool:
@@ -119,7 +118,6 @@ def _is_usual(method: object, url: object, options: dict[str, Any]) -> bool:
         and type(options.get("headers")) in _MAPPINGS
         and not (options.get("params") or options.get("data"))
         and (adapters.DEFAULT_RETRIES, utils.DEFAULT_ACCEPT_ENCODING) == _CONSTANTS
-        and _KNOWN
         and _PASSED_BY.genuine
     )
 
@@ -134,14 +132,13 @@ def _prepared(method: str, url: str, options: dict[str, Any]) -> PreparedRequest
             return None
     except (TypeError, ValueError, RequestException):
         return None
-    prepared, case_insensitive = PreparedRequest(), object.__new__(CaseInsensitiveDict)
-    kept = vars(case_insensitive)["_store"] = plan.headers.copy()
+    prepared, headers = PreparedRequest(), plan.headers.copy()
     if body is not None:
-        kept[_LENGTH.lower()] = _LENGTH, str(len(body))
+        headers[_LENGTH.lower()] = _LENGTH, str(len(body))
     vars(prepared).update(
         method=plan.method,
         url=plan.url,
-        headers=case_insensitive,
+        headers=for_requests(headers),
         body=body,
         _cookies=RequestsCookieJar(),
     )
@@ -173,7 +170,7 @@ def _plan(method: str, url: str, with_json: bool, *headers: Any) -> _Plan:
     )
     prepared = PreparedRequest()
     prepared.prepare(method, url, merged, json={} if with_json else None)
-    kept = vars(prepared.headers)["_store"]
+    kept = dict(kept_in(prepared.headers))
     return _Plan(str(prepared.method), str(prepared.url), kept, _AUTHORIZATION not in merged)
 
 

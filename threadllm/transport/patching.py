@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from functools import cached_property, partial, wraps
-from operator import attrgetter
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -90,11 +90,6 @@ class _Method:
         """Whether what was found is requests' own."""
         return is_original(self._bound(None, _SESSION), sessions)
 
-    @property
-    def is_on_top(self) -> bool:
-        """Whether nobody has put something else there."""
-        return vars(_SESSION).get(self._name) is self
-
     def remove(self) -> None:
         """Put back what was found, unless somebody has put something else there."""
         self._wanted = False
@@ -113,22 +108,21 @@ class _Method:
         return found.__get__(session, owner) if hasattr(found, "__get__") else found
 
 
-_is_on_top = attrgetter("is_on_top")
-
-
 def _standing_in(found: Any, methods: list[_Method]) -> Any:
     """A function in the place of `requests.request`.
 
-    It makes no session where a session would do what requests has it do.
+    It makes no session where a session would do what requests has it do: where the methods are
+    in place, over requests' own, with nobody's over them.
     """
     originals = all(method.is_over_original for method in methods)
+    methods_now = vars(_SESSION).get
 
     @wraps(found)
     def request(method: Any, url: Any, **kwargs: Any) -> Any:
         call = current.get()
         if call is None or not (call.terms.patched and originals):
             return found(method, url, **kwargs)
-        if not all(map(_is_on_top, methods)):
+        if not all(map(is_, map(methods_now, _METHODS), methods)):
             return found(method, url, **kwargs)
         return lane.request(call, found, method, url, kwargs)
 

@@ -5,7 +5,6 @@ What is out of the ordinary is left to requests itself, errors included.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import lru_cache
 from http.cookiejar import CookieJar
 from itertools import chain
@@ -17,6 +16,7 @@ from requests.auth import HTTPBasicAuth
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
+from threadllm.transport.header_dicts import for_requests, kept_in
 from threadllm.transport.neighbours import Originals
 from threadllm.transport.netrc import netrc_auth
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     import requests
 
-    _Headers = OrderedDict[str, tuple[str, str]]  # by names in lower case
+    from threadllm.transport.header_dicts import Fields
+
 
 _ORIGINALS = Originals(
     [
@@ -43,8 +44,6 @@ _ORIGINALS = Originals(
 _MAPPINGS = {dict, CaseInsensitiveDict}
 _PARAMS = {dict, list, tuple, str, bytes}
 _TEXTS = {str, type(None)}
-# Headers are copied as requests keeps them. Should that change, requests prepares them.
-_KNOWN = vars(CaseInsensitiveDict({"A": "b"})) == {"_store": {"a": ("A", "b")}}
 
 
 def prepare_request(found: Callable[..., Any], session: requests.Session, request: Any) -> Any:
@@ -58,10 +57,12 @@ def prepare_request(found: Callable[..., Any], session: requests.Session, reques
         plan = None  # what is wrong is for requests to say
     if plan is None:
         return prepared_by_others(found, session, request)
-    prepared, headers = PreparedRequest(), object.__new__(CaseInsensitiveDict)
-    vars(headers)["_store"] = plan.headers.copy()
+    prepared = PreparedRequest()
     vars(prepared).update(
-        method=request.method.upper(), url=plan.url, headers=headers, _cookies=plan.cookies
+        method=request.method.upper(),
+        url=plan.url,
+        headers=for_requests(plan.headers.copy()),
+        _cookies=plan.cookies,
     )
     if vars(plan.cookies)["_cookies"]:
         prepared.prepare_cookies(plan.cookies)
@@ -95,7 +96,7 @@ class _Plan(NamedTuple):
     """What is settled of a request before its body is made."""
 
     url: str
-    headers: _Headers
+    headers: Fields
     cookies: CookieJar
     auth: Any
     hooks: Any
@@ -111,7 +112,6 @@ def _is_usual(session: requests.Session, request: Any) -> bool:
         and type(session.headers) is CaseInsensitiveDict
         and type(session.params) is dict
         and vars(sessions)["PreparedRequest"] is PreparedRequest
-        and _KNOWN
         and _ORIGINALS.genuine
     )
 
@@ -136,14 +136,14 @@ def _plan(session: requests.Session, request: Any) -> _Plan | None:
 
 
 def _pairs(headers: Any) -> Iterable[tuple[str, str | None]]:
-    return headers.items() if type(headers) is dict else vars(headers)["_store"].values()
+    return headers.items() if type(headers) is dict else kept_in(headers).values()
 
 
 @lru_cache(maxsize=256)
-def _merged(pairs: tuple[tuple[str, str | None], ...]) -> _Headers:
+def _merged(pairs: tuple[tuple[str, str | None], ...]) -> Fields:
     """The headers that come of some that are set one after the other; None takes one away."""
-    merged = OrderedDict((name.lower(), (name, value)) for name, value in pairs)
-    sent: _Headers = OrderedDict()
+    merged = {name.lower(): (name, value) for name, value in pairs}
+    sent: Fields = {}
     for lower, (name, value) in merged.items():
         if value is not None:
             utils.check_header_validity((name, value))

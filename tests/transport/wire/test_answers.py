@@ -82,7 +82,7 @@ def as_ours(data, sizes=(1 << 16,)):
             return {
                 "status": (11, head.status, head.reason),
                 "headers": [*HTTPHeaderDict(head.headers).iteritems()],
-                "content": decoded(coded, head.fields.get("content-encoding")),
+                "content": decoded(coded, head.fields),
                 "kept": not head.closes,
             }
     return None

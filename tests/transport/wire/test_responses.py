@@ -3,6 +3,7 @@ import warnings
 
 import pytest
 
+from threadllm.transport import header_dicts
 from threadllm.transport.wire import responses
 
 from .corpus import USUAL
@@ -11,11 +12,18 @@ from .playing import ways, witness
 SMALL = [name for name, case in USUAL.items() if len(case.data) < 100_000]
 
 
-@pytest.mark.parametrize("flag", ["_CONTAINER_AS_EXPECTED", "_STORE_AS_EXPECTED"])
-def test_headers_are_the_same_however_they_are_kept(monkeypatch, player, flag):
-    """Should a library keep headers in another way, they are put in as it wants them."""
-    assert getattr(responses, flag)
-    monkeypatch.setattr(responses, flag, False)
+@pytest.mark.parametrize(
+    ("room", "flag"),
+    [
+        (header_dicts, "_OF_REQUESTS_AS_EXPECTED"),
+        (header_dicts, "_OF_URLLIB3_AS_EXPECTED"),
+        (responses, "_BLANK_AS_EXPECTED"),
+    ],
+)
+def test_responses_are_the_same_however_they_are_kept(monkeypatch, player, room, flag):
+    """Should a library keep things in another way, they are put in as it wants them."""
+    assert getattr(room, flag)
+    monkeypatch.setattr(room, flag, False)
     for name in SMALL:
         ours, theirs = (witness(player, session, USUAL[name]) for session in ways())
         assert (ours, name) == (theirs, name)

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from threadllm.transport.header_dicts import Fields
 
 _LONGEST_HEAD = 1 << 15  # bytes; http.client has limits of its own, above it
 _MOST_HEADERS = 90
@@ -28,6 +31,7 @@ _HEADER = re.compile(
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,12}")
 _FRAMING = ("content-length", "transfer-encoding", "content-encoding", "connection")
+_NONE = "", None
 _GZIP = "gzip"  # "x-gzip" is not the same to all versions of urllib3
 _WITH_GZIP_HEADER = 16 + zlib.MAX_WBITS
 
@@ -43,7 +47,7 @@ class Head(NamedTuple):
         status: The status code.
         reason: The words beside it.
         headers: Names, as they were spelt, and values.
-        fields: Values by names in lower case, the last of each.
+        fields: The same by names in lower case, the last of each.
         size: Bytes of the head itself.
         length: Bytes of the body; None if it comes in chunks.
     """
@@ -51,14 +55,14 @@ class Head(NamedTuple):
     status: int
     reason: str
     headers: list[tuple[str, str]]
-    fields: dict[str, str]
+    fields: Fields
     size: int
     length: int | None
 
     @property
     def closes(self) -> bool:
         """Whether the connection ends with this answer."""
-        return "close" in self.fields.get("connection", "").lower()
+        return "connection" in self.fields and "close" in self.fields["connection"][1].lower()
 
 
 def read_head(received: bytearray) -> Head | None:
@@ -78,7 +82,7 @@ def read_head(received: bytearray) -> Head | None:
     headers = _HEADER.findall(text, status.end())
     if len(headers) != text.count("\n") - 1 or len(headers) > _MOST_HEADERS:
         raise UnusualError
-    fields = {name.lower(): value for name, value in headers}
+    fields = {header[0].lower(): header for header in headers}
     if len(fields) < len(headers) and _is_doubtful(headers):
         raise UnusualError
     return Head(
@@ -108,9 +112,10 @@ def _is_doubtful(headers: list[tuple[str, str]]) -> bool:
     return any(names.count(name) > 1 for name in _FRAMING)
 
 
-def _length_in(fields: dict[str, str]) -> int | None:
+def _length_in(fields: Fields) -> int | None:
     """Bytes of the body, or None for chunks."""
-    length, coding = fields.get("content-length"), fields.get("transfer-encoding")
+    _, length = fields.get("content-length", _NONE)
+    _, coding = fields.get("transfer-encoding", _NONE)
     if coding is None and length is not None and _LENGTH.fullmatch(length):
         return int(length)
     if coding is not None and length is None and coding.lower() == "chunked":
@@ -173,12 +178,13 @@ class Chunks:
         return None
 
 
-def decoded(body: bytes, coding: str | None) -> bytes:
-    """The content of a whole body.
+def decoded(body: bytes, fields: Fields) -> bytes:
+    """The content of a whole body that came with these headers.
 
     Raises:
         UnusualError: It is coded otherwise, or not well.
     """
+    _, coding = fields.get("content-encoding", _NONE)
     if coding is None:
         return body
     if coding.lower() != _GZIP:

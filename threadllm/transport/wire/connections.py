@@ -8,7 +8,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from threadllm.transport.inflight import in_flight
 from threadllm.transport.wire.idle import CountedConnection
-from threadllm.transport.wire.kernel import has_ended, keeps_timeouts, set_timeouts, state_of
+from threadllm.transport.wire.kernel import has_ended, keeps_timeouts, send, set_timeouts, state_of
 from threadllm.transport.wire.tape import Tape
 from threadllm.transport.wire.tls import SharingConnection
 
@@ -46,7 +46,7 @@ class Connection(CountedConnection):
     refusal: Exception | None = None
     _plain: type[HTTPConnection] = HTTPConnection
     _served: Exchange | None = None
-    _at_rest: State | None = None  # as it was when it was last given back
+    _before: State | None = None  # as it was when it was last taken for an exchange
     _kept: Timeouts | None = None  # what the kernel keeps, if it does
     _read: int | None = None  # bytes that were read from its socket, as far as that is known
 
@@ -65,7 +65,7 @@ class Connection(CountedConnection):
         refusal, self.refusal = self.refusal, None
         if refusal is not None:
             raise refusal
-        self._kept = self._at_rest = None
+        self._kept = self._before = None
         self.serve()
         super().connect()
         self._read = 0 if keeps_timeouts(self.sock) else None
@@ -73,12 +73,12 @@ class Connection(CountedConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Whether it is open still, and nothing has come unasked.
+        """Whether it is open still, and nothing has come unasked. Its state is remembered.
 
         What has come may have done so before it was given back, so it does not do to compare with
         what had come then.
         """
-        known = state_of(self.sock) if self.sock else None
+        known = self._before = state_of(self.sock) if self.sock else None
         if known is None or self._read is None:
             connected: bool = super().is_connected
             if connected and known and keeps_timeouts(self.sock):
@@ -116,7 +116,7 @@ class Connection(CountedConnection):
                     self.sock.settimeout(None)
                 set_timeouts(self.sock, *timeouts)
                 self._kept = timeouts
-            self.sock.sendall(request)
+            send(self.sock, request)
             return
         if len(request) > _AT_ONCE:
             self.sock.settimeout(timeouts.connect)
@@ -142,23 +142,22 @@ class Connection(CountedConnection):
 
     def retire(self) -> None:
         """Serve no exchange any longer."""
-        self._at_rest = state_of(self.sock) if self.sock else None
         served, self._served = self._served, None
         if served is not None:
             served.travels(None)
 
     def has_missed(self, *, sent: bool) -> bool:
-        """Whether the other side has certainly read nothing since this was last given back.
+        """Whether the other side has certainly read nothing since this was last taken.
 
         Args:
             sent: Whether a whole request has been sent. If its last byte could not be, nobody
                 has it; otherwise the connection must have ended, and not been reset.
         """
-        rest = self._at_rest
-        known = state_of(self.sock) if rest else None
-        if known is None or rest is None or not known.acknowledged == rest.acknowledged > 0:
+        before = self._before
+        known = state_of(self.sock) if before else None
+        if known is None or before is None or not known.acknowledged == before.acknowledged > 0:
             return False
-        return not sent or has_ended(self.sock, rest)
+        return not sent or has_ended(self.sock, before)
 
 
 @named_as(HTTPSConnection)

@@ -83,7 +83,7 @@ def _read(connection: Connection, received: bytearray) -> Answer:
     while data is None:
         _receive(sock, received)
         data = body.read(received)
-    content = decoded(data, head.fields.get("content-encoding"))
+    content = decoded(data, head.fields)
     return Answer(head, content, len(data), head.closes or len(received) > body.end)
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from requests.structures import CaseInsensitiveDict
 from urllib3.util import SKIP_HEADER
 
+from threadllm.transport.header_dicts import kept_in
+
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
@@ -29,6 +31,8 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t -~]*")
 _ADDED = {"accept-encoding", "user-agent"}  # urllib3 would add them
 _FRAMING = {"host", "transfer-encoding"}  # urllib3 would act on them
+_LENGTH = "content-length"
+_NONE = "", None
 
 
 class Target(NamedTuple):
@@ -57,14 +61,14 @@ def head_of(request: PreparedRequest, target: Target) -> bytes | None:
     method, headers, body = request.method, request.headers, request.body
     if method not in _METHODS or type(headers) is not CaseInsensitiveDict:
         return None
-    fields = dict(headers.lower_items())
+    fields = kept_in(headers)
     if not (fields.keys() >= _ADDED and _FRAMING.isdisjoint(fields)):
         return None
     plain = body is None or type(body) is bytes
-    if not plain or fields.get("content-length") != _length_of(body, method):
+    if not plain or fields.get(_LENGTH, _NONE)[1] != _length_of(body, method):
         return None
     try:
-        lines = "".join(map(_line, headers, fields.values()))
+        lines = "".join(map(_line, fields.values()))
     except TypeError:  # a value that cannot be remembered is none that can be sent
         return None
     if lines.count("\n") < len(fields):
@@ -81,8 +85,9 @@ def _length_of(body: Any, method: str) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def _line(name: object, value: object) -> str:
+def _line(header: tuple[object, object]) -> str:
     """A header's line; nothing if it may not be sent, or needs to be encoded."""
+    name, value = header
     if type(name) is not str or type(value) is not str or value == SKIP_HEADER:
         return ""
     return f"{name}: {value}\r\n" if _NAME.fullmatch(name) and _VALUE.fullmatch(value) else ""

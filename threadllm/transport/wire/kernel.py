@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 import socket
 import struct
 import sys
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LINUX = sys.platform == "linux"
 # Of struct tcp_info in linux/tcp.h: tcpi_state, tcpi_bytes_acked, tcpi_bytes_received; Linux 4.1.
@@ -20,6 +25,8 @@ _INFO = struct.Struct("B119xQQ")
 _ESTABLISHED, _CLOSE_WAIT = 1, 8
 _TIMEVAL = struct.Struct("ll")
 _MILLION = 1_000_000
+_SMALL = 1 << 14  # bytes
+_LATER = {errno.EAGAIN, errno.EINTR}
 
 
 class State(NamedTuple):
@@ -74,6 +81,42 @@ def set_timeouts(sock: socket.socket, send: float | None, receive: float | None)
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(send))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(receive))
+
+
+def send(sock: socket.socket, data: bytes) -> None:
+    """Send all, as `sendall`, on a socket whose timeouts the kernel keeps.
+
+    What fits into the socket's buffer waits for nothing. It is sent with the interpreter's lock
+    held, for which this thread would have to queue again.
+
+    Raises:
+        OSError: As `sendall`.
+    """
+    sent = _sender()(sock, data) if len(data) <= _SMALL else 0
+    if sent < len(data):
+        sock.sendall(data[sent:])
+
+
+@cache
+def _sender() -> Callable[[socket.socket, bytes], int]:
+    """What sends as much as can be sent at once, and says how much that was."""
+    try:
+        import ctypes  # here, as some builds of Python do without
+
+        send_bytes = ctypes.PyDLL(None, use_errno=True).send
+    except (AttributeError, ImportError, OSError):
+        return lambda *_: 0
+    send_bytes.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int]
+    send_bytes.restype = ctypes.c_ssize_t
+    flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+
+    def send_some(sock: socket.socket, data: bytes) -> int:
+        sent: int = send_bytes(sock.fileno(), data, len(data), flags)
+        if sent < 0 and ctypes.get_errno() not in _LATER:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return max(0, sent)
+
+    return send_some
 
 
 def _info_of(sock: socket.socket) -> tuple[int, ...]:

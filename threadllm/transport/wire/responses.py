@@ -1,37 +1,37 @@
 """The response that requests would have built, for an answer that has come whole.
 
 It is made as `HTTPAdapter.build_response` makes it and then read, with the attributes that
-requests and urllib3 leave behind. Both keep headers in dicts of their own, which are filled here
-at once where they are laid out as expected.
+requests and urllib3 leave behind.
 """
 
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from http.client import HTTPMessage
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from requests import Response
-from requests.cookies import extract_cookies_to_jar
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
+from threadllm.transport.header_dicts import for_requests, for_urllib3, kept_in
+
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
-    from threadllm.transport.wire.answers import Head
     from threadllm.transport.wire.exchanges import Answer
 
-_COOKIES = "set-cookie"
-_SAMPLE = {"X-Name": "value"}
-_CONTAINER_AS_EXPECTED = vars(HTTPHeaderDict(_SAMPLE)) == {
-    "_container": {"x-name": ["X-Name", "value"]}
-}
-_STORE_AS_EXPECTED = vars(CaseInsensitiveDict(_SAMPLE)) == {
-    "_store": {"x-name": ("X-Name", "value")}
-}
+_COOKIES, _TYPE = "set-cookie", "content-type"
+_BLANK = vars(Response())
+_FILLED = {  # by each response with things of its own
+    "_content", "_content_consumed", "status_code", "headers", "raw", "url", "encoding",
+    "history", "reason", "cookies", "request",
+}  # fmt: skip
+_BLANK_AS_EXPECTED = _BLANK.keys() - _FILLED == {"_next", "elapsed"}
 
 
 class _Original:
@@ -59,28 +59,56 @@ def response_to(request: PreparedRequest, answer: Answer, **of_urllib3: Any) -> 
         of_urllib3: Attributes of urllib3's response: `pool`, `request_url`, `retries`.
     """
     head = answer.head
-    response = Response()
-    response.status_code = head.status
-    response.reason = head.reason
-    response.headers = _case_insensitive_dict(head)
-    response.encoding = get_encoding_from_headers(response.headers)
-    response.raw = _raw(answer, **of_urllib3)
-    response.request = request
-    response.url = str(request.url)
+    if len(head.fields) == len(head.headers):
+        fields, for_raw = head.fields, for_urllib3(head.fields)
+    else:
+        for_raw = HTTPHeaderDict(head.headers)  # joins what is there several times
+        fields = kept_in(CaseInsensitiveDict(for_raw))
+    raw = _raw(answer, for_raw, **of_urllib3)
+    response = _blank()
+    vars(response).update(
+        _content=answer.content,
+        _content_consumed=True,
+        status_code=head.status,
+        headers=for_requests(fields),
+        raw=raw,
+        url=str(request.url),
+        encoding=_encoding_of(fields.get(_TYPE)),
+        history=[],
+        reason=head.reason,
+        cookies=RequestsCookieJar(),
+        request=request,
+    )
     if _COOKIES in head.fields:
-        extract_cookies_to_jar(response.cookies, request, response.raw)
-    vars(response).update(_content=answer.content, _content_consumed=True)
+        extract_cookies_to_jar(response.cookies, request, raw)
     return response
 
 
-def _raw(answer: Answer, *, pool: Any, request_url: str, retries: Any) -> HTTPResponse:
+def _blank() -> Response:
+    """What `Response()` is: to make one costs much more."""
+    if not _BLANK_AS_EXPECTED:
+        return Response()
+    response = Response.__new__(Response)
+    vars(response).update(_BLANK)
+    return response
+
+
+@lru_cache(maxsize=64)
+def _encoding_of(content_type: tuple[str, str] | None) -> str | None:
+    """The encoding that a header says, or that its media type has."""
+    return get_encoding_from_headers(CaseInsensitiveDict([content_type] if content_type else []))
+
+
+def _raw(
+    answer: Answer, headers: HTTPHeaderDict, *, pool: Any, request_url: str, retries: Any
+) -> HTTPResponse:
     """urllib3's response, copied from one that has been read: to make one costs much more."""
     head = answer.head
     raw = HTTPResponse.__new__(HTTPResponse)
     whole = head.length is not None
     vars(raw).update(
         _READ,
-        headers=_header_dict(head),
+        headers=headers,
         status=head.status,
         reason=head.reason,
         chunked=not whole,
@@ -90,8 +118,8 @@ def _raw(answer: Answer, *, pool: Any, request_url: str, retries: Any) -> HTTPRe
         _original_response=_Original(head.headers) if _COOKIES in head.fields else None,
         _pool=pool,
         _request_url=request_url,
+        _retries=retries,
     )
-    raw.retries = retries
     return raw
 
 
@@ -110,19 +138,3 @@ _READ = vars(
     HTTPResponse(_read_body(), status=200, preload_content=False, decode_content=False, **_VERSION)
 )
 _Buffer = type(_READ["_decoded_buffer"])
-
-
-def _header_dict(head: Head) -> HTTPHeaderDict:
-    if len(head.fields) < len(head.headers) or not _CONTAINER_AS_EXPECTED:
-        return HTTPHeaderDict(head.headers)
-    headers = HTTPHeaderDict()
-    vars(headers)["_container"].update(zip(head.fields, map(list, head.headers), strict=True))
-    return headers
-
-
-def _case_insensitive_dict(head: Head) -> CaseInsensitiveDict[str]:
-    if len(head.fields) < len(head.headers) or not _STORE_AS_EXPECTED:
-        return CaseInsensitiveDict(HTTPHeaderDict(head.headers))
-    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
-    vars(headers)["_store"].update(zip(head.fields, head.headers, strict=True))
-    return headers

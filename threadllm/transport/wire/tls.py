@@ -89,8 +89,8 @@ def unambiguous(verify: Any) -> Any:
     requests finds pools by it: pools of those who trust whom requests trusts would also be found
     with None, which verifies nothing, and with a path that is no string.
     """
-    if not verify:
-        return False
+    if verify is True or not verify:
+        return bool(verify)
     return os.fsdecode(verify) if isinstance(verify, (bytes, os.PathLike)) else verify
 
 
