@@ -115,8 +115,8 @@ class Ledger:
             if exchange not in self._open:
                 return
             self._open.remove(exchange)
+            self._usage = self._usage + exchange.usage if self._records else exchange.usage
             self._records.append(exchange.record())
-            self._usage += exchange.usage
         if exchange.holds_slot:
             self.terms.quota.slots.release()
         self.terms.tally.count_request(exchange.usage)

@@ -25,9 +25,9 @@ _LONGEST_SIZE = 14  # bytes of a chunk's size and the end of its line
 _STATUS = re.compile(
     r"HTTP/1\.1 ((?:2(?!04)|3(?!04)|[45])[0-9]{2})(?: ((?:[!-~](?:[ -~]*[!-~])?)?))?\r\n"
 )
-_HEADER = re.compile(
-    r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[!-~](?:[\t -~]*[!-~])?)?)\r$", re.MULTILINE
-)
+# What a value consists of is seen to at once for all of them: that is much faster.
+_HEADER = re.compile(r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*[!-~]|)\r\n", re.MULTILINE)
+_IN_HEADS = b"\t\r\n" + bytes(range(ord(" "), ord("~") + 1))
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,12}")
 _FRAMING = ("content-length", "transfer-encoding", "content-encoding", "connection")
@@ -75,12 +75,13 @@ def read_head(received: bytearray) -> Head | None:
     if end < 0:
         _check_beginning(received)
         return None
-    text = received[: end + 2].decode("latin-1")
+    head = received[: end + 2]
+    text = head.decode("latin-1")
     status = _STATUS.match(text)
-    if status is None:
+    if status is None or head.translate(None, _IN_HEADS):
         raise UnusualError
     headers = _HEADER.findall(text, status.end())
-    if len(headers) != text.count("\n") - 1 or len(headers) > _MOST_HEADERS:
+    if not len(headers) == text.count("\n") - 1 == text.count("\r") - 1 <= _MOST_HEADERS:
         raise UnusualError
     fields = {header[0].lower(): header for header in headers}
     if len(fields) < len(headers) and _is_doubtful(headers):

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from urllib3.exceptions import HTTPError
 
 from threadllm.transport.wire.exchanges import Answer, exchange
-from threadllm.transport.wire.tape import Tape
 
 if TYPE_CHECKING:
     from threadllm.transport.wire.connections import Connection
     from threadllm.transport.wire.pools import Pool
+    from threadllm.transport.wire.tape import Tape
     from threadllm.transport.wire.timeouts import Timeouts
 
 
@@ -38,7 +38,7 @@ def converse(pool: Pool, request: bytes, timeouts: Timeouts, *, whole: bool) -> 
     connection: Connection = pool.take()
     try:
         result = _attempt(connection, request, timeouts, whole=whole)
-        if _is_lost(result, connection):
+        if not isinstance(result, Answer) and _is_lost(result, connection):
             connection.close()
             result = _attempt(connection, request, timeouts, whole=whole)
     except BaseException:  # Ctrl-C and its like: nobody knows what is on its way now
@@ -53,9 +53,9 @@ def converse(pool: Pool, request: bytes, timeouts: Timeouts, *, whole: bool) -> 
     return result
 
 
-def _is_lost(result: Answer | Tape | None, connection: Connection) -> bool:
+def _is_lost(result: Tape | None, connection: Connection) -> bool:
     """Whether the request has certainly been read by nobody."""
-    if not (isinstance(result, Tape) and result.is_blank):
+    if result is None or not result.is_blank:
         return False
     return connection.has_missed(sent=result.was_sent)
 
