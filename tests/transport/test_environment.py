@@ -8,7 +8,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threadllm.transport.environment import FromEnvironment, merge_environment_settings
+from threadllm.transport.steps.environment import FromEnvironment, merge_environment_settings
 
 URL = "http://llm.test/v1"
 NAMES = ["http_proxy", "HTTPS_PROXY", "all_proxy", "no_proxy", "NO_PROXY"]

@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 from requests.utils import get_netrc_auth
 
-from threadllm.transport.netrc import netrc_auth
+from threadllm.transport.steps.netrc import netrc_auth
 
 URL = "http://llm.test:8000/v1"
 LONG_AGO = 1_000_000_000
@@ -34,7 +34,7 @@ def both(url=URL):
 @pytest.fixture
 def settled():
     """Files are long written when they are looked at."""
-    with mock.patch("threadllm.transport.netrc.SYSTEM") as clock:
+    with mock.patch("threadllm.transport.steps.netrc.SYSTEM") as clock:
         clock.time.return_value = 1e12
         yield
 

@@ -331,7 +331,7 @@ def test_the_methods_are_plain_to_sessions_outside_calls(serve):
     server = serve(reply(b"well"))
     with (
         running(),
-        mock.patch("threadllm.transport.preparing.PreparedRequest", side_effect=KeyError),
+        mock.patch("threadllm.transport.steps.preparing.PreparedRequest", side_effect=KeyError),
     ):
         assert get(server.url) == "well"
 

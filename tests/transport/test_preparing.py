@@ -15,7 +15,7 @@ from requests.cookies import RequestsCookieJar, cookiejar_from_dict
 from requests.sessions import merge_setting
 from requests.structures import CaseInsensitiveDict
 
-from threadllm.transport.preparing import prepare_request
+from threadllm.transport.steps.preparing import prepare_request
 
 URL = "http://llm.test/v1/chat/completions"
 NETRC = "machine llm.test login user password sk-planted-netrc\n"

@@ -86,7 +86,8 @@ class Workers:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._ready.append(task)
             runner = self._lacking()
-            self._work.notify()
+            if self._idle:
+                self._work.notify()
         if runner is None:
             return
         try:
@@ -240,7 +241,7 @@ class Workers:
     def _handed_on(self, task: Task[Any], runner: Runner) -> Task[Any]:
         """The task; whoever takes one wakes another, lest what is left be watched by nobody."""
         runner.job = task
-        if self._ready or self._later:
+        if self._idle and (self._ready or self._later):
             self._work.notify()
         return task
 

@@ -37,7 +37,8 @@ def _count(value: object) -> int:
 def _read(fields: dict[str, object]) -> Usage:
     for inputs, output in _FIELDS:
         if inputs[0] in fields or output in fields:
-            return Usage(sum(map(_count, map(fields.get, inputs))), _count(fields.get(output)))
+            tokens_in = sum([_count(fields.get(name)) for name in inputs])
+            return Usage(tokens_in, _count(fields.get(output)))
     return _NONE
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlparse, urlsplit
 
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}  # where a URL names none
 
 
 class Address(NamedTuple):
@@ -26,7 +26,7 @@ def address_of(url: str) -> Address:
     """The address in a URL, without its user, its query and its fragment."""
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme, 0)
+        port = parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:  # requests leaves the URLs of other schemes to their adapters
         scheme = url.partition(":")[0]
         return Address(f"{scheme}:", f"{scheme}:")

@@ -32,8 +32,8 @@ from threadllm.retry import Attempts
 from threadllm.transport.address import address_of
 from threadllm.transport.deadline import DeadlineExceeded, bounded
 from threadllm.transport.inflight import in_flight
-from threadllm.transport.redirects import is_redirect
 from threadllm.transport.resending import can_resend, rewind
+from threadllm.transport.steps.redirects import is_redirect
 from threadllm.transport.stream import follow
 
 if TYPE_CHECKING:
@@ -87,7 +87,6 @@ class Delivery:
         self._timeout = timeout
         self._streamed = streamed
         self._retried_below = retried_below
-        self._resendable = can_resend(request)
         self._attempts = Attempts(call.terms.retry)
         self._address = address_of(request.url or "")
 
@@ -186,7 +185,7 @@ class Delivery:
         if last.verdict is Verdict.PACE and wait is not None:
             gate = terms.quota.gate(self._address.origin)
             gate.shut(now + wait, now=now, sent=last.sent, asked=last.asked is not None)
-        if not self._resendable:
+        if not can_resend(self._request):
             return None  # the dispatcher judges it, and counts
         if last.verdict is Verdict.PACE:
             terms.tally.count("throttled")
@@ -205,7 +204,7 @@ class Delivery:
         if last.verdict is Verdict.OK:
             self._call.succeed(url)
         else:
-            self._call.fail(url, Failure(self._error_in(last), owned=self._resendable))
+            self._call.fail(url, Failure(self._error_in(last), owned=can_resend(self._request)))
         if isinstance(result, RequestException):
             raise result
         return result

@@ -23,12 +23,12 @@ from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 from requests.exceptions import RequestException
 from requests.structures import CaseInsensitiveDict
 
-from threadllm.transport.environment import merge_environment_settings
 from threadllm.transport.header_dicts import for_requests, kept_in
 from threadllm.transport.mounted import carrier_of
-from threadllm.transport.neighbours import Originals
-from threadllm.transport.netrc import netrc_auth
-from threadllm.transport.redirects import is_redirect
+from threadllm.transport.originals import Originals
+from threadllm.transport.steps.environment import merge_environment_settings
+from threadllm.transport.steps.netrc import netrc_auth
+from threadllm.transport.steps.redirects import is_redirect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,13 +18,13 @@ from requests import api, sessions
 
 from threadllm.call import current
 from threadllm.transport import lane
-from threadllm.transport.cookies import CallCookies
-from threadllm.transport.environment import merge_environment_settings
 from threadllm.transport.mounted import get_adapter
-from threadllm.transport.neighbours import Originals, is_original
-from threadllm.transport.preparing import prepare_request, prepared_by_others
-from threadllm.transport.redirects import rebuild_auth
+from threadllm.transport.originals import Originals, is_original
 from threadllm.transport.session import Session
+from threadllm.transport.steps.cookies import CallCookies
+from threadllm.transport.steps.environment import merge_environment_settings
+from threadllm.transport.steps.preparing import prepare_request, prepared_by_others
+from threadllm.transport.steps.redirects import rebuild_auth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

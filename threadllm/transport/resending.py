@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 def can_resend(request: PreparedRequest) -> bool:
     """Whether the body can be sent again: bytes, text, or a file that can seek."""
     body: object = request.body
-    if type(body) is bytes:
-        return True
     whole = body is None or isinstance(body, (bytes, str, bytearray, memoryview))
     return whole or isinstance(_position(request), int)
 

@@ -10,11 +10,11 @@ from weakref import WeakKeyDictionary
 import requests
 
 from threadllm.call import Call, current
-from threadllm.transport.cookies import CallCookies
-from threadllm.transport.environment import merge_environment_settings
 from threadllm.transport.mounted import get_adapter
-from threadllm.transport.preparing import prepare_request
-from threadllm.transport.redirects import rebuild_auth
+from threadllm.transport.steps.cookies import CallCookies
+from threadllm.transport.steps.environment import merge_environment_settings
+from threadllm.transport.steps.preparing import prepare_request
+from threadllm.transport.steps.redirects import rebuild_auth
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Request, Response

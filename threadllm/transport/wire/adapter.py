@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from threadllm.clock import SYSTEM
 from threadllm.transport.wire.connections import Connection
 from threadllm.transport.wire.conversation import converse
-from threadllm.transport.wire.furnished import FurnishedAdapter, KnownPools
+from threadllm.transport.wire.furnished import ORIGINS, FurnishedAdapter, KnownPools
 from threadllm.transport.wire.heads import head_of, target_of
 from threadllm.transport.wire.janitor import Janitor
-from threadllm.transport.wire.originals import unwatched
 from threadllm.transport.wire.pools import pools_for, stage
 from threadllm.transport.wire.responses import response_to
 from threadllm.transport.wire.timeouts import Timeouts
 from threadllm.transport.wire.tls import unambiguous
+from threadllm.transport.wire.watching import unwatched
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from threadllm.clock import Clock
     from threadllm.transport.wire.heads import Target
     from threadllm.transport.wire.pools import Pool
-
-_ORIGINS = 64  # whose pools are at hand
 
 
 class WireAdapter(FurnishedAdapter):
@@ -109,7 +107,7 @@ class WireAdapter(FurnishedAdapter):
         if pool is None:
             found: Any = super().get_connection_with_tls_context(request, verify)
             self.cert_verify(found, str(request.url), verify, None)
-            if len(self._pools) >= _ORIGINS:
+            if len(self._pools) >= ORIGINS:
                 self._pools.clear()
             pool = self._pools[key] = found
         return pool

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Makers = Mapping[str, Callable[..., HTTPConnectionPool]]
 
-_ORIGINS = 64  # for which a manager keeps a pool
+ORIGINS = 64  # for which a manager keeps a pool
 _UNLIMITED = 0  # connections in a pool, as queues have it: there is nothing to warn of
 
 
@@ -29,7 +29,7 @@ class FurnishedAdapter(HTTPAdapter):
 
     def __init__(self, furnish: Callable[[Makers], Makers]) -> None:
         self._furnish = furnish
-        super().__init__(pool_connections=_ORIGINS, pool_maxsize=_UNLIMITED)
+        super().__init__(pool_connections=ORIGINS, pool_maxsize=_UNLIMITED)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool manager, and furnish it."""

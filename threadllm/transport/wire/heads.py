@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from requests.structures import CaseInsensitiveDict
 from urllib3.util import SKIP_HEADER
 
+from threadllm.transport.address import PORTS
 from threadllm.transport.header_dicts import kept_in
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
 _METHODS = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"})
-_PORTS = {"http": 80, "https": 443}
 # A URL that requests has prepared, with nothing left to encode: no user, no IPv6, no dot at the
 # end of the host. What follows a # is not sent. Two slashes some versions of requests make one.
 _PATH = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*"
@@ -52,8 +52,8 @@ def target_of(url: str) -> Target | None:
     if match is None:
         return None
     scheme, host, digits, path = match.groups()
-    port = int(digits or _PORTS[scheme])
-    return Target(scheme, host, port, path, host if port == _PORTS[scheme] else f"{host}:{port}")
+    port = int(digits or PORTS[scheme])
+    return Target(scheme, host, port, path, host if port == PORTS[scheme] else f"{host}:{port}")
 
 
 def head_of(request: PreparedRequest, target: Target) -> bytes | None:

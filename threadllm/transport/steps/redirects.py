@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import requests.sessions
 from requests.models import REDIRECT_STATI
 
-from threadllm.transport.neighbours import Originals
+from threadllm.transport.originals import Originals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ _KEYS = (
     "x-subscription-token",  # Brave: api-dashboard.search.brave.com/documentation
     "xi-api-key",  # ElevenLabs: elevenlabs.io/docs/api-reference/authentication
 )
-_ORIGINALS = Originals(
+_PASSED_BY = Originals(
     [(requests.sessions.SessionRedirectMixin, "rebuild_auth", requests.sessions)]
 )
 
@@ -62,6 +62,6 @@ def rebuild_auth(
         if session.should_strip_auth(before, now):
             for name in keys:
                 del headers[name]
-        elif stays and _ORIGINALS.genuine and not over_others:
+        elif stays and _PASSED_BY.genuine and not over_others:
             return  # all that requests would do is to ask ~/.netrc
     found(prepared_request, response)

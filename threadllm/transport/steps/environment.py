@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from requests import sessions, utils
 
 from threadllm.transport.address import netloc_of
-from threadllm.transport.neighbours import Originals
+from threadllm.transport.originals import Originals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_ORIGINALS = Originals(
+_PASSED_BY = Originals(
     [
         (sessions, "merge_setting", sessions),
         (sessions, "get_environ_proxies", utils),
@@ -91,7 +91,7 @@ def merge_environment_settings(
         and {type(stream), type(verify), type(cert)} <= _PLAIN
         and "no_proxy" not in proxies
         and _VARIABLES_SAY_ALL
-        and _ORIGINALS.genuine
+        and _PASSED_BY.genuine
     )
     if not usual:
         return found(url, proxies, stream, verify, cert)

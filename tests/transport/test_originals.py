@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from threadllm.transport.neighbours import Originals
+from threadllm.transport.originals import Originals
 
 SOURCE = """
 def first(): pass

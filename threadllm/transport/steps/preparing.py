@@ -17,8 +17,8 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from threadllm.transport.header_dicts import for_requests, kept_in
-from threadllm.transport.neighbours import Originals
-from threadllm.transport.netrc import netrc_auth
+from threadllm.transport.originals import Originals
+from threadllm.transport.steps.netrc import netrc_auth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from threadllm.transport.header_dicts import Fields
 
 
-_ORIGINALS = Originals(
+_PASSED_BY = Originals(
     [
         (PreparedRequest, "__init__ prepare prepare_method prepare_url prepare_headers", models),
         (PreparedRequest, "prepare_cookies prepare_auth", models),
@@ -112,7 +112,7 @@ def _is_usual(session: requests.Session, request: Any) -> bool:
         and type(session.headers) is CaseInsensitiveDict
         and type(session.params) is dict
         and vars(sessions)["PreparedRequest"] is PreparedRequest
-        and _ORIGINALS.genuine
+        and _PASSED_BY.genuine
     )
 
 

@@ -9,7 +9,7 @@ from requests import adapters
 from requests.adapters import HTTPAdapter
 from urllib3 import connection, connectionpool
 
-from threadllm.transport.neighbours import Originals
+from threadllm.transport.originals import Originals
 
 _PASSED_BY = Originals(
     [

@@ -16,13 +16,13 @@ from requests import utils
 
 from threadllm.clock import SYSTEM
 from threadllm.transport.address import netloc_of
-from threadllm.transport.environment import FromEnvironment
-from threadllm.transport.neighbours import Originals
+from threadllm.transport.originals import Originals
+from threadllm.transport.steps.environment import FromEnvironment
 
 _Auth = tuple[str, str] | None
 
 _sessions: Any = requests.sessions
-_ORIGINALS = Originals([(_sessions, "get_netrc_auth", utils)])
+_PASSED_BY = Originals([(_sessions, "get_netrc_auth", utils)])
 # A file may change twice between two ticks of the clock that dates it.
 _SETTLED = 2.0  # seconds
 
@@ -30,7 +30,7 @@ _SETTLED = 2.0  # seconds
 def netrc_auth(url: Any) -> _Auth:
     """What `requests.utils.get_netrc_auth` says of a URL, or whoever stands in its place."""
     auth: _Auth
-    if type(url) is str and _ORIGINALS.genuine:
+    if type(url) is str and _PASSED_BY.genuine:
         file = _file()
         if file is None:
             return None

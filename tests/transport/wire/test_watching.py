@@ -5,11 +5,11 @@ from functools import wraps
 import pytest
 from urllib3 import connection, connectionpool
 
-from threadllm.transport.wire import conversation, originals
+from threadllm.transport.wire import conversation, watching
 
 from .playing import attempt, ended, ways
 
-STEPS = originals._PASSED_BY.steps
+STEPS = watching._PASSED_BY.steps
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_whoever_puts_a_function_of_their_own_there_is_asked(
     monkeypatch.setattr(owner, name, instrumented)
     ask(player)
     assert short == []
-    assert not originals.unwatched()
+    assert not watching.unwatched()
 
 
 def test_whoever_puts_a_connection_of_their_own_there_is_asked(monkeypatch, player, short):
@@ -76,7 +76,7 @@ def test_whoever_has_a_secure_connection_of_their_own_is_asked(monkeypatch):
         pass
 
     monkeypatch.setattr(connectionpool.HTTPSConnectionPool, "ConnectionCls", Theirs)
-    assert not originals.unwatched()
+    assert not watching.unwatched()
 
 
 def test_whoever_debugs_sees_each_step(monkeypatch, player, short, capsys):
