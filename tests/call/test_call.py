@@ -1,37 +1,10 @@
 """The call in progress: its slots, its time, what it remembers. All in virtual time."""
 
-import threading
-
 import pytest
 
-from tests.call.conftest import ORIGIN, opened
+from tests.call.conftest import ORIGIN, free, in_thread, opened
 from threadllm.call import Call
 from threadllm.exceptions import CallCancelled
-
-
-def free(terms):
-    """How many slots nobody has."""
-    return terms.quota.slots._permits._value
-
-
-def in_thread(act):
-    """Runs in a thread of its own; what is returned waits for it and gives its result or error."""
-    found = []
-
-    def run():
-        try:
-            found.append(act())
-        except CallCancelled as error:
-            found.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def result():
-        thread.join(5)
-        return found[0]
-
-    return result
 
 
 def waits_for_slot(terms, call):

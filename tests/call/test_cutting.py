@@ -7,23 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.call.conftest import URL, opened
-from threadllm.call import Call, Limit
+from tests.call.conftest import SOON, TEXT, URL, begun, opened
+from threadllm.call import Call
 from threadllm.exceptions import CallExpired
-
-SOON = Limit(moment=130, seconds=30)  # the clock stands at 100
-
-
-TEXT = "the call's deadline of 30 s has passed"
 
 
 @pytest.fixture
 def call(terms):
     """A call that has begun, with 30 seconds to go."""
-    begun = Call(terms, SOON)
-    begun.begin()
-    begun.under_way = True
-    return begun
+    return begun(terms, SOON)
 
 
 @pytest.fixture

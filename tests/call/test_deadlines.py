@@ -2,50 +2,19 @@
 
 import contextvars
 import math
-import threading
 
 import pytest
 
-from tests.call.conftest import ORIGIN, opened
+from tests.call.conftest import ORIGIN, SOON, TEXT, begun, free, in_thread, opened
 from threadllm import deadline
 from threadllm.call import NO_LIMIT, Call, Limit, seconds_here
-from threadllm.exceptions import CallCancelled, CallExpired, OptionError
-
-SOON = Limit(moment=130, seconds=30)  # the clock stands at 100
-TEXT = "the call's deadline of 30 s has passed"
+from threadllm.exceptions import CallExpired, OptionError
 
 
 @pytest.fixture
 def call(terms):
     """A call that has begun, with 30 seconds to go."""
-    begun = Call(terms, SOON)
-    begun.begin()
-    begun.under_way = True
-    return begun
-
-
-def free(terms):
-    return terms.quota.slots._permits._value
-
-
-def in_thread(act):
-    """Runs in a thread of its own; what is returned waits for it and gives its result or error."""
-    found = []
-
-    def run():
-        try:
-            found.append(act())
-        except (CallCancelled, CallExpired) as error:
-            found.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def result():
-        thread.join(5)
-        return found[0]
-
-    return result
+    return begun(terms, SOON)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, "30", None])

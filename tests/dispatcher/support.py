@@ -5,7 +5,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
+from unittest import mock
 
 PATIENCE = 30  # real seconds after which something hangs
 
@@ -71,6 +73,17 @@ def python(code, *options, env=None):
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout
+
+
+@contextmanager
+def no_threads():
+    """While it lasts no thread can be started."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with mock.patch.object(threading.Thread, "start", refuse):
+        yield
 
 
 def until(condition):

@@ -6,7 +6,7 @@ from concurrent.futures import wait
 from queue import Queue
 
 import threadllm
-from tests.dispatcher.support import PATIENCE, begun, until
+from tests.dispatcher.support import PATIENCE, begun, no_threads, until
 from threadllm import DeadlineExceeded, Dispatcher
 from threadllm.call import current
 from threadllm.dispatcher.workers import Workers
@@ -218,34 +218,24 @@ def test_a_call_is_counted_once_whoever_ends_it(pool, clock, held):
     assert pool.quota.slots._permits._value == 1
 
 
-def test_where_no_thread_can_be_had_what_is_left_fails(pool, clock, held, monkeypatch):
+def test_where_no_thread_can_be_had_what_is_left_fails(pool, clock, held):
     """Nobody waits for a thread for ever; the item is told by the watchdog itself."""
     first, queued = begun(pool, held), pool.submit(int)
-
-    def refuse(thread):
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
+    with no_threads():
         clock.advance(5)
         assert type(first.exception(PATIENCE)) is DeadlineExceeded
         assert str(queued.exception(PATIENCE)) == "can't start new thread"
     assert pool.submit(int).result(PATIENCE) == 0
 
 
-def test_where_other_threads_run_they_go_on_with_the_work(clock, held, monkeypatch):
+def test_where_other_threads_run_they_go_on_with_the_work(clock, held):
     """One that cannot be replaced is missing, and nothing is lost."""
     other = threading.Event()
     with Dispatcher(2, deadline=5, clock=clock) as pool:
         with threadllm.deadline(500):
             going_on = begun(pool, other)
         first, queued = begun(pool, held), pool.submit(int)
-
-        def refuse(thread):
-            raise RuntimeError("can't start new thread")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", refuse)
+        with no_threads():
             clock.advance(5)
             assert type(first.exception(PATIENCE)) is DeadlineExceeded
             until(lambda: pool.totals.abandoned == 1)

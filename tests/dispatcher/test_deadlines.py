@@ -8,7 +8,7 @@ import pytest
 import requests
 
 import threadllm
-from tests.dispatcher.support import PATIENCE, BusyError, begun, python, until
+from tests.dispatcher.support import PATIENCE, BusyError, begun, no_threads, python, until
 from threadllm import DeadlineExceeded, Dispatcher, OptionError, Retry, ThreadLLMError
 from threadllm.call import Call, current
 from threadllm.exceptions import CallExpired
@@ -183,17 +183,11 @@ def test_an_item_that_is_cancelled_is_watched_no_more(clock, held):
     assert pool.totals.failed == 0
 
 
-def test_where_the_watchdog_has_no_thread_the_submitter_is_told(monkeypatch):
+def test_where_the_watchdog_has_no_thread_the_submitter_is_told():
     """Nothing is begun that could not be ended in time."""
-    with Dispatcher(1, deadline=5) as pool, monkeypatch.context() as patch:
-
-        def refuse(thread):
-            raise RuntimeError("can't start new thread")
-
-        patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="can't start new thread"):
+    with Dispatcher(1, deadline=5) as pool:
+        with no_threads(), pytest.raises(RuntimeError, match="can't start new thread"):
             pool.submit(int)
-        patch.undo()
         assert pool.submit(int).result(PATIENCE) == 0
 
 

@@ -9,7 +9,7 @@ from concurrent.futures.thread import BrokenThreadPool
 import pytest
 import requests
 
-from tests.dispatcher.support import PATIENCE, BusyError, Calls, Gauge, python
+from tests.dispatcher.support import PATIENCE, BusyError, Calls, Gauge, no_threads, python
 from threadllm import Dispatcher, Quota, Retry
 
 FORK = """
@@ -71,18 +71,12 @@ def test_as_many_calls_run_as_there_are_threads():
         assert sorted(future.result() for future in futures) == sorted([*range(8)] * 2)
 
 
-def test_where_no_thread_can_be_started_the_submitter_is_told(monkeypatch):
+def test_where_no_thread_can_be_started_the_submitter_is_told():
     """The task is taken back, and the dispatcher works once threads can be had again."""
     ran = []
-    with Dispatcher(1) as pool, monkeypatch.context() as patch:
-
-        def refuse(thread):
-            raise RuntimeError("can't start new thread")
-
-        patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="can't start new thread"):
+    with Dispatcher(1) as pool:
+        with no_threads(), pytest.raises(RuntimeError, match="can't start new thread"):
             pool.submit(ran.append, "refused")
-        patch.undo()
         assert pool.submit(ran.append, "taken").result(PATIENCE) is None
 
     assert ran == ["taken"]

@@ -1,15 +1,14 @@
 """A server that answers a drop at a time."""
 
-import socket
 import threading
 from contextlib import suppress
 
-from .support import reply
+from .support import Listener, reply
 
 PATIENCE = 30  # real seconds after which something hangs
 
 
-class Dripping:
+class Dripping(Listener):
     """A server that begins an answer and goes on with it, a drop at a time, for as long as it may.
 
     Once `well` is set it answers as it should.
@@ -24,30 +23,14 @@ class Dripping:
         self._closed = threading.Event()
 
     def __enter__(self):
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        super().__enter__()
         scheme = "http" if self.tls is None else "https"
-        self.url = f"{scheme}://localhost:{self._listener.getsockname()[1]}"
-        self._threads = []
-        self._start(self._accept)
+        self.url = f"{scheme}://localhost:{self.port}"
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *error):
         self._closed.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _start(self, target, *args):
-        thread = threading.Thread(target=target, args=args)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self):
-        with suppress(OSError):
-            while True:
-                self._start(self._serve, self._listener.accept()[0])
+        super().__exit__(*error)
 
     def _serve(self, sock):
         with suppress(OSError):

@@ -6,6 +6,8 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import requests
+
 import threadllm
 from threadllm.testing import FakeClock
 
@@ -30,6 +32,15 @@ def virtually(fn, items=(None,), **options):
     with clock.running():
         outcomes = run(fn, items, clock=clock, **options)
     return outcomes, clock.monotonic() - start
+
+
+def session_on(adapter):
+    """A session that knows no environment, on an adapter."""
+    session = requests.Session()
+    session.trust_env = False
+    for prefix in ("http://", "https://"):
+        session.mount(prefix, adapter)
+    return session
 
 
 def chat_body(prompt="hello", **more):
@@ -63,21 +74,14 @@ class Request:
     body: bytes = b""
 
 
-@dataclass
-class Server:
-    """Answers each request with the bytes that `answer(request)` gives; with None it hangs up.
-
-    An answer may also be a list of both, of bytes and then None.
-    """
-
-    answer: object
-    requests: list = field(default_factory=list)
-    connections: int = 0
+class Listener:
+    """A server on loopback; it has a thread for each connection."""
 
     def __enter__(self):
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self._sockets, self._threads = [], []
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._start(self._accept)
         return self
 
@@ -89,10 +93,6 @@ class Server:
             thread.join()
         self._listener.close()
 
-    def headers(self, name):
-        """One header of each request, in order; None where it was not sent."""
-        return [request.headers.get(name) for request in self.requests]
-
     def _start(self, target, *args):
         thread = threading.Thread(target=target, args=args)
         self._threads.append(thread)
@@ -102,9 +102,31 @@ class Server:
         with suppress(OSError):
             while True:
                 sock, _ = self._listener.accept()
-                self.connections += 1
                 self._sockets.append(sock)
-                self._start(self._serve, sock)
+                self._take(sock)
+
+    def _take(self, sock):
+        self._start(self._serve, sock)
+
+
+@dataclass
+class Server(Listener):
+    """Answers each request with the bytes that `answer(request)` gives; with None it hangs up.
+
+    An answer may also be a list of both, of bytes and then None.
+    """
+
+    answer: object
+    requests: list = field(default_factory=list)
+    connections: int = 0
+
+    def headers(self, name):
+        """One header of each request, in order; None where it was not sent."""
+        return [request.headers.get(name) for request in self.requests]
+
+    def _take(self, sock):
+        self.connections += 1
+        super()._take(sock)
 
     def _serve(self, sock):
         with sock, sock.makefile("rb") as stream, suppress(OSError):

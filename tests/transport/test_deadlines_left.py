@@ -159,39 +159,38 @@ def test_a_connection_that_is_made_too_late_is_not_used(serve, clock, monkeypatc
     assert (type(error), server.requests) == (DeadlineExceeded, [])
 
 
-def test_any_error_after_the_deadline_is_its_own(serve, clock):
-    """Also one of a kind that no connection has."""
+class Broken(HTTPAdapter):
+    """Breaks after a while, with an error of a kind that no connection has."""
 
-    class Broken(HTTPAdapter):
-        def send(self, request, **_):
-            clock.advance(5)
-            raise LookupError("gone")
+    def __init__(self, clock, seconds):
+        super().__init__()
+        self.wait = lambda: clock.advance(seconds)
 
-    def work():
+    def send(self, request, **_):
+        self.wait()
+        raise LookupError("gone")
+
+    def ask(self):
+        """A request by this adapter."""
         session = requests.Session()
-        session.mount("http://", Broken())
+        session.mount("http://", self)
         session.get("http://localhost")
 
+
+def test_any_error_after_the_deadline_is_its_own(clock):
+    """It is the cause of the deadline's."""
     with threadllm.Dispatcher(1, deadline=5, clock=clock) as pool:
-        error = pool.submit(work).exception(PATIENCE)
+        error = pool.submit(Broken(clock, 5).ask).exception(PATIENCE)
 
     assert (type(error), repr(error.__cause__)) == (DeadlineExceeded, "LookupError('gone')")
 
 
 def test_an_error_before_the_deadline_is_its_own(clock):
     """Nothing is made of it."""
-
-    class Broken(HTTPAdapter):
-        def send(self, request, **_):
-            raise LookupError("gone")
-
-    def work():
-        session = requests.Session()
-        session.mount("http://", Broken())
-        session.get("http://localhost")
-
     with threadllm.Dispatcher(1, deadline=5, clock=clock) as pool:
-        assert repr(pool.submit(work).exception(PATIENCE)) == "LookupError('gone')"
+        error = pool.submit(Broken(clock, 4).ask).exception(PATIENCE)
+
+    assert repr(error) == "LookupError('gone')"
 
 
 def test_a_stream_read_too_late_leaves_no_socket_open(serve):

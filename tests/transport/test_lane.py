@@ -2,10 +2,9 @@
 
 import inspect
 import pickle
-import socket
 import threading
 from collections import OrderedDict
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from unittest import mock
 
 import pytest
@@ -20,7 +19,7 @@ from threadllm.call import current
 from threadllm.dispatcher.options import DEFAULT_TIMEOUT
 from threadllm.transport import lane
 
-from .support import call, reply
+from .support import Listener, call, reply
 from .test_preparing import (
     AUTHS,
     COOKIES,
@@ -218,29 +217,21 @@ def wire():
         yield running
 
 
-class Wire:
-    """Answers everybody; `received` has the bytes."""
+class Wire(Listener):
+    """Answers everybody, one after the other; `received` has the bytes."""
+
+    def __init__(self):
+        self.received = []
 
     def __enter__(self):
-        self.received = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
-        self._thread = threading.Thread(target=self._accept)
-        self._thread.start()
+        super().__enter__()
+        self.url += "/v1"
         return self
 
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-
-    def _accept(self):
-        with suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                with sock:
-                    self.received.append(receive(sock))
-                    sock.sendall(reply(b"well", connection="close"))
+    def _take(self, sock):
+        with sock:
+            self.received.append(receive(sock))
+            sock.sendall(reply(b"well", connection="close"))
 
 
 KEY = "Bearer sk-planted"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import requests
 from requests.adapters import HTTPAdapter
 
+from tests.transport.support import session_on
 from threadllm.transport.wire import WireAdapter
 
 from .corpus import JSON, sized
@@ -281,15 +281,6 @@ STREAMED = (
     given_up,
     not_read,
 )
-
-
-def session_on(adapter):
-    """A session that knows no environment, on an adapter."""
-    session = requests.Session()
-    session.trust_env = False
-    for prefix in ("http://", "https://"):
-        session.mount(prefix, adapter)
-    return session
 
 
 def ways():

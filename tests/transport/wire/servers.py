@@ -6,18 +6,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import requests
-
 from tests.transport.support import Server
-
-
-def session_on(adapter):
-    """A session that knows no environment, on an adapter."""
-    session = requests.Session()
-    session.trust_env = False
-    for prefix in ("http://", "https://"):
-        session.mount(prefix, adapter)
-    return session
 
 
 @dataclass

@@ -1,6 +1,5 @@
 import io
 import socket
-import threading
 from contextlib import suppress
 from unittest.mock import ANY
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from urllib3 import filepost
 from urllib3.util import SKIP_HEADER
 
+from tests.transport.support import Listener
 from threadllm.transport.wire.heads import head_of, target_of
 
 from .playing import ended, seen_of_error, ways
@@ -19,34 +19,20 @@ from .streams import budget
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class Recorder:
+class Recorder(Listener):
     """Keeps what comes on its connections, one after the other, to the last byte."""
 
-    def __enter__(self):
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self):
         self.received = []
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-
-    def _serve(self):
-        with suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                with sock, suppress(OSError):
-                    self.received.append(b"")
-                    while piece := sock.recv(1 << 16):
-                        has_answered = b"\r\n\r\n" in self.received[-1]
-                        self.received[-1] += piece
-                        if not has_answered and b"\r\n\r\n" in self.received[-1]:
-                            sock.sendall(_ANSWER)  # all is sent before it is read
+    def _take(self, sock):
+        with sock, suppress(OSError):
+            self.received.append(b"")
+            while piece := sock.recv(1 << 16):
+                has_answered = b"\r\n\r\n" in self.received[-1]
+                self.received[-1] += piece
+                if not has_answered and b"\r\n\r\n" in self.received[-1]:
+                    sock.sendall(_ANSWER)  # all is sent before it is read
 
     def take(self):
         """What came since the last time; connections without a byte count for nothing."""

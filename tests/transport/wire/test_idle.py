@@ -9,13 +9,12 @@ import requests
 from urllib3.poolmanager import pool_classes_by_scheme
 
 import threadllm
-from tests.transport.support import chunked, reply, run, virtually
+from tests.transport.support import chunked, reply, run, session_on, virtually
 from threadllm.testing import FakeClock
 from threadllm.transport.wire import WireAdapter
 from threadllm.transport.wire.janitor import Janitor, _start_anew
 from threadllm.transport.wire.pools import pools_for
 
-from .servers import session_on
 from .sockets import DESCRIPTORS, open_sockets
 
 pytestmark = pytest.mark.skipif(not DESCRIPTORS.exists(), reason="counts descriptors in /proc")

@@ -8,7 +8,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.poolmanager import pool_classes_by_scheme
 
 import threadllm
-from tests.transport.support import chunked, reply, run
+from tests.transport.support import chunked, reply, run, session_on
 from threadllm.clock import SYSTEM
 from threadllm.testing import FakeClock
 from threadllm.transport.wire import WireAdapter
@@ -16,7 +16,7 @@ from threadllm.transport.wire.furnished import FurnishedAdapter, KnownPools
 from threadllm.transport.wire.janitor import Janitor
 from threadllm.transport.wire.pools import Pool, SecurePool, pools_for, stage
 
-from .servers import Proxy, session_on
+from .servers import Proxy
 from .sockets import DESCRIPTORS, open_sockets, states
 
 pytestmark = pytest.mark.skipif(not DESCRIPTORS.exists(), reason="counts descriptors in /proc")

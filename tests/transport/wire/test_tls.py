@@ -17,14 +17,14 @@ from urllib3.exceptions import InsecureRequestWarning, SSLError
 from urllib3.poolmanager import pool_classes_by_scheme
 from urllib3.util import ssl_
 
-from tests.transport.support import call, reply
+from tests.transport.support import call, reply, session_on
 from threadllm.clock import SYSTEM
 from threadllm.transport.wire import WireAdapter, tls
 from threadllm.transport.wire.janitor import Janitor
 from threadllm.transport.wire.pools import pools_for
 from threadllm.transport.wire.tls import Verification, context_for
 
-from .servers import Proxy, SecureServer, session_on
+from .servers import Proxy, SecureServer
 
 HOST = "127.0.0.1"
 PAST = dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)
