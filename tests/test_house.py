@@ -1,4 +1,6 @@
 import ast
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -123,9 +125,17 @@ def test_a_room_can_be_read_at_a_sitting(file):
 
 def test_the_package_shows_its_names_in_order():
     """`__all__` is sorted, names what the face imports and no more, and each name is there."""
-    imported = {name for module, name in imports(PACKAGE / "__init__.py") if module != "typing"}
+    others = {"importlib", "typing"}
+    imported = {name for module, name in imports(PACKAGE / "__init__.py") if module not in others}
     assert threadllm.__all__ == sorted(imported)
     assert [name for name in threadllm.__all__ if not hasattr(threadllm, name)] == []
+
+
+def test_what_is_for_tests_is_there_when_it_is_asked_for():
+    """`import threadllm` is enough for it."""
+    code = "import threadllm; print(threadllm.testing.FakeClock, threadllm.simulator.Simulator)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.count("<class 'threadllm.") == 2
 
 
 def test_a_name_that_is_not_there_is_told():

@@ -1,5 +1,6 @@
 """threadllm: synchronous functions that call LLMs, run concurrently, as they are."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from threadllm.call import deadline
@@ -37,7 +38,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import what brings requests along when it is asked for."""
+    """Import what brings others' packages along, and what is for tests, when it is asked for."""
+    if name in {"simulator", "testing"}:
+        return import_module(f"{__name__}.{name}")
     if name in {"DeadlineExceeded", "Session", "session"}:
         from threadllm.transport import DeadlineExceeded, Session, session
 

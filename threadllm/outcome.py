@@ -30,6 +30,8 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
+        if not (self.input_tokens or self.output_tokens):  # so most sums begin, and it costs less
+            return other
         return Usage(
             self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
         )

@@ -38,7 +38,7 @@ def test_results_are_not_thrown_away(cli, llm, prompts, write):
     assert cli("call", f"{llm}:echo", prompts, "-o", kept) == (
         2,
         "",
-        f"threadllm: {kept} holds results already. Name another file, or have it overwritten\n",
+        f"threadllm: {kept} holds results already. Name another, or say --overwrite\n",
     )
     assert kept.read_text() == "paid for\n"
     assert cli("call", f"{llm}:echo", prompts, "-o", kept, "--overwrite").status == 0

@@ -197,7 +197,7 @@ def test_it_serves_until_it_is_told_to_stop(cli, monkeypatch, number):
         """Standard output, upon whose flush the provider at the printed address is asked."""
 
         def flush(self):
-            url = self.getvalue().split()[0].partition("=")[2]
+            url = self.getvalue().split()[1].partition("=")[2]
             threading.Thread(target=ask, args=[url]).start()
 
     def ask(url):
@@ -209,8 +209,9 @@ def test_it_serves_until_it_is_told_to_stop(cli, monkeypatch, number):
     monkeypatch.setattr(sys, "stdout", printed)
 
     assert main(["simulate", "--latency", "0"]) == 0
-    told = r"OPENAI_BASE_URL=http://127\.0\.0\.1:\d+/v1\nOPENAI_API_KEY=sk-simulated\n"
-    assert re.fullmatch(told, printed.getvalue())
+    first, second = printed.getvalue().splitlines()
+    assert re.fullmatch(r"export OPENAI_BASE_URL=http://127\.0\.0\.1:\d+/v1", first)
+    assert second == "export OPENAI_API_KEY=sk-simulated"
     assert answers == [200]
     assert [signal.getsignal(one) for one in SIGNALS] == before
 

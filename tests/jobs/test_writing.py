@@ -116,9 +116,7 @@ def test_an_existing_result_is_not_thrown_away(tmp_path):
     with pytest.raises(OptionError) as caught:
         Writer(path)
 
-    assert str(caught.value) == (
-        f"{path} holds results already. Name another file, or have it overwritten"
-    )
+    assert str(caught.value) == (f"{path} holds results already. Name another, or say --overwrite")
     assert path.read_text() == "paid for\n"
     with Writer(path, overwrite=True) as writer:
         writer.write({"id": 1})

@@ -1,8 +1,12 @@
 """Deadlines of calls that make requests: whatever drips, hangs or waits ends with them."""
 
+import gc
+import socket
 import ssl
 import threading
+import warnings
 from queue import Queue
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -11,7 +15,9 @@ from requests.adapters import HTTPAdapter
 
 import threadllm
 from threadllm import DeadlineExceeded, ThreadLLMError
+from threadllm.call import exchange
 from threadllm.testing import FakeClock
+from threadllm.transport.inflight import in_flight
 
 from .dripping import Dripping
 from .support import reply
@@ -107,6 +113,64 @@ def test_a_body_that_drips_is_broken_off(drip, pool, clock, scheme, kind):
     assert type(error) is DeadlineExceeded
     assert error.request.url == f"{server.url}/"
     assert server.ended.acquire(timeout=PATIENCE)
+
+
+def test_what_comes_of_a_broken_connection_is_no_answer(pool, clock):
+    """Though it looks like one, as where the connection's end is the body's."""
+    ours, theirs = socket.socketpair()
+
+    class Adapter(HTTPAdapter):
+        def send(self, request, **_):
+            in_flight.exchange.travels(SimpleNamespace(sock=ours))
+            clock.advance(5)
+            assert ours.recv(1) == b""  # it has been broken off
+            response = requests.Response()
+            vars(response).update(status_code=200, _content=b"hal")
+            return response
+
+    def work():
+        with requests.Session() as session:
+            session.mount("http://", Adapter())
+            session.get("http://llm.test")
+
+    with ours, theirs:
+        error = pool.submit(work).exception(PATIENCE)
+    assert (type(error), error.__cause__) == (DeadlineExceeded, None)
+
+
+def test_the_collector_may_end_a_stream_while_it_is_broken_off(drip, pool, clock, monkeypatch):
+    """It strikes in whatever thread it likes, that which breaks it off included."""
+    kind, bare = "in chunks", exchange._bare
+    collected, held = threading.Event(), threading.Event()
+    server = drip(BODIES[kind], DRIP[kind])
+
+    def work():
+        response = requests.get(server.url, stream=True)
+        pieces = response.iter_content(1)
+        next(pieces)
+        lost = [response, pieces]
+        lost.append(lost)
+        del response, pieces, lost
+        clock.advance(5)
+        assert collected.wait(PATIENCE)
+        clock.advance(1)  # in which it might end by itself
+        held.wait(PATIENCE)
+
+    def collect(sock):
+        gc.collect()
+        collected.set()
+        return bare(sock)
+
+    monkeypatch.setattr(exchange, "_bare", collect)
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            error = pool.submit(work).exception(PATIENCE)
+    finally:
+        gc.enable()
+        held.set()
+    assert type(error) is DeadlineExceeded
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

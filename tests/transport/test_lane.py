@@ -19,8 +19,7 @@ from threadllm.call import current
 from threadllm.dispatcher.options import DEFAULT_TIMEOUT
 from threadllm.transport import lane
 
-from .support import Listener, call, reply
-from .test_preparing import (
+from .steps.test_preparing import (
     AUTHS,
     COOKIES,
     DATA,
@@ -38,6 +37,7 @@ from .test_preparing import (
     note,
     sign,
 )
+from .support import Listener, call, reply
 from .wire.playing import receive
 
 ONCE = threadllm.Retry(attempts=1)

@@ -12,10 +12,10 @@ import threadllm
 from threadllm.call import current
 from threadllm.transport import lane
 
+from .steps.test_environment import NAMES, VALUES
+from .steps.test_preparing import URL
 from .support import call, reply
-from .test_environment import NAMES, VALUES
 from .test_lane import NETRC, seen
-from .test_preparing import URL
 
 ONCE = threadllm.Retry(attempts=1)
 KEY = "Bearer sk-planted"

@@ -16,10 +16,10 @@ from requests.adapters import HTTPAdapter
 import threadllm
 from threadllm.transport import header_dicts, lane
 
+from .steps.test_preparing import URL
 from .support import Server, call, reply
 from .test_lane import seen
 from .test_patching import running
-from .test_preparing import URL
 
 ONCE = threadllm.Retry(attempts=1)
 REQUEST, POST = api.request, api.post  # as somebody has them who has imported them before
@@ -473,9 +473,12 @@ def test_who_knows_credentials_is_asked_once(server):
 def test_headers_that_requests_keeps_otherwise_are_the_same(server, monkeypatch):
     """Should it change how it does, it is given them as it wants them."""
     sent = []
-    for expected in (True, False):
-        monkeypatch.setattr(header_dicts, "_OF_REQUESTS_AS_EXPECTED", expected)
-        response = call(lambda: requests.post(server.url, json={}, timeout=5)).value
-        sent.append([*response.request.headers.items()])
+    with mock.patch.object(lane, "carrier_of", wraps=lane.carrier_of) as taken:
+        for expected in (True, False):
+            lane._plan.cache_clear()
+            monkeypatch.setattr(header_dicts, "_OF_REQUESTS_AS_EXPECTED", expected)
+            response = call(lambda: requests.post(server.url, json={}, timeout=5)).value
+            sent.append([*response.request.headers.items()])
 
     assert sent[0] == sent[1]
+    assert taken.call_count == 2

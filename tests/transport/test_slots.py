@@ -195,6 +195,38 @@ def test_a_stream_that_the_collector_finds_takes_no_lock(seen, answer):
     gc.unfreeze()
 
 
+LOCKS = {
+    "the call's": lambda call: call.lock,
+    "the exchange's": lambda call: call.in_flight[0]._travelling,
+    "the tally's": lambda call: call.terms.tally._lock,
+    "the semaphore's": lambda call: call.terms.quota.slots._permits._cond,
+    "the waiters'": lambda call: call.terms.quota.slots._changed,
+}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_stream_that_the_collector_closes_waits_for_no_lock(seen, lock):
+    """A generator of the function's own closes it, wherever that is collected."""
+
+    def lines(url):
+        with requests.get(url, stream=True, timeout=5) as response:
+            yield from response.iter_lines(chunk_size=4)
+
+    def work(url, look):
+        lost = [lines(url)]
+        next(lost[0])
+        lost.append(lost)
+        look()
+        with LOCKS[lock](current.get()):
+            del lost
+            gc.collect()
+        look()
+
+    gc.freeze()  # what other tests left need not be looked through
+    assert seen(work, reply(BODY)) == [1, 2, 2]
+    gc.unfreeze()
+
+
 def test_an_adapter_that_asks_within_its_own_request_does_not_wait_for_itself(serve):
     """It fetches a token first, say, with the only slot in the hands of the request itself."""
     server = serve(reply(BODY))

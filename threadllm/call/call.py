@@ -164,8 +164,7 @@ class Call(Ledger):
     def _admitted(self, gate: Gate) -> bool:
         """Wait until the gate is open with a slot at hand; whether that slot is the request's."""
         while True:
-            if gate.opens_at > self.terms.now():
-                self._park(lambda: gate.opens_at)
+            self._park(lambda: gate.opens_at)
             holds_slot = self._take_slot()
             if gate.opens_at <= self.terms.now():
                 return holds_slot

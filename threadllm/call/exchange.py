@@ -55,9 +55,9 @@ class Exchange:
         self._thread = threading.get_ident()
         self._ledger = ledger
         self._method, self._url, self._retry = method, url, retry
-        # Guards what it travels on, which is others' once given back. A lock of its own, as the
-        # collector, which may strike under the call's, ends streams.
-        self._travelling = threading.Lock()
+        # Guards what it travels on, which is others' once given back. Reentrant, and not the
+        # call's: the collector may strike under either, and ends streams.
+        self._travelling = threading.RLock()
 
     @property
     def needs_caller(self) -> bool:
@@ -106,9 +106,10 @@ class Exchange:
             Whether a connection is known; if it has no socket yet, that will not be used.
         """
         with self._travelling:
-            if self._connection is None:
+            connection = self._connection
+            if connection is None:
                 return False
-            sock = _bare(self._connection.sock or self._sock)
+            sock = _bare(connection.sock or self._sock)
             if sock is not None:
                 self.is_cut = True
                 with suppress(OSError):  # it is closed already, or the peer was faster

@@ -25,8 +25,6 @@ class Kept:
 
     def thing(self, make: Callable[[], Closable]) -> Closable:
         """The thing, made now if it is not there yet."""
-        if self._thing is not None:
-            return self._thing
         with self._lock:
             if self._thing is None:
                 self._thing = make()

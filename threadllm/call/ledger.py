@@ -27,7 +27,8 @@ class Ledger:
         terms: What the call goes by.
         limit: The deadline of its item, as long as the call is running.
         heeded: Whether somebody was told that it must end.
-        lock: Guards what a call and its exchanges hold.
+        lock: Guards what the call holds; what its exchanges travel on has locks of its own. It is
+            reentrant, as the collector may end a stream wherever it strikes.
     """
 
     heeded = False  # no lock: once true it stays
@@ -39,7 +40,7 @@ class Ledger:
     def __init__(self, terms: Terms, limit: Limit = NO_LIMIT) -> None:
         self.terms = terms
         self.limit = limit
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self._open: set[Exchange] = set()
         self._records: list[RequestRecord] = []
         self._cookies: dict[int, tuple[weakref.ref[object], CookieJar]] = {}  # by session
@@ -115,8 +116,8 @@ class Ledger:
             if exchange not in self._open:
                 return
             self._open.remove(exchange)
-            self._usage = self._usage + exchange.usage if self._records else exchange.usage
             self._records.append(exchange.record())
+            self._usage += exchange.usage
         if exchange.holds_slot:
             self.terms.quota.slots.release()
         self.terms.tally.count_request(exchange.usage)

@@ -68,7 +68,8 @@ def simulate(options: Namespace) -> int:
     """Run the command; its exit status."""
 
     def ready(simulator: Simulator) -> None:
-        sys.stdout.write(f"OPENAI_BASE_URL={simulator.base_url}\nOPENAI_API_KEY={_KEY}\n")
+        variables = {"OPENAI_BASE_URL": simulator.base_url, "OPENAI_API_KEY": _KEY}
+        sys.stdout.writelines(f"export {name}={value}\n" for name, value in variables.items())
         sys.stdout.flush()
 
     _simulator(vars(options)).run(ready)

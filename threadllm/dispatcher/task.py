@@ -75,8 +75,8 @@ class Task(Generic[R]):
 
     def add(self, call: Call) -> None:
         """Add what a call that has ended took."""
-        self._usage = self._usage + call.usage if self._records else call.usage
         self._records += call.records
+        self._usage += call.usage
         self._elapsed += call.elapsed
         self._retries += call.retries
 

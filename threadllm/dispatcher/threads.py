@@ -10,11 +10,13 @@ from __future__ import annotations
 import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future, ThreadPoolExecutor
+
+    from threadllm.dispatcher.task import Task
 
     MakePool = Callable[[int, str], ThreadPoolExecutor]
 
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 class Employer(Protocol):
     """Who has runners, and does without one whose thread does not come back."""
 
-    def write_off(self, runner: Runner, job: object, tell: Callable[[], None]) -> None:
-        """Wait for its thread no more, if it is at that job, and have `tell` called elsewhere."""
+    def write_off(self, runner: Runner, task: Task[Any], tell: Callable[[], None]) -> None:
+        """Wait for its thread no more, if it still runs that, and have `tell` called elsewhere."""
 
     def tell(self, tell: Callable[[], None]) -> None:
         """Have `tell` called by a thread that runs no task."""
@@ -39,14 +41,14 @@ class Runner:
     Attributes:
         employer: Whose runner it is.
         thread: The thread that it has; None until it runs.
-        job: What it is at; None between two.
+        task: What it runs; None between two.
         tell: What it has not told yet.
     """
 
     def __init__(self, employer: Employer, tell: Callable[[], None] | None = None) -> None:
         self.employer = employer
         self.thread: threading.Thread | None = None
-        self.job: object = None
+        self.task: Task[Any] | None = None
         self.tell = tell
 
 

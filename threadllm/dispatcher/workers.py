@@ -98,17 +98,17 @@ class Workers:
                     self._ready.remove(task)
             raise
 
-    def write_off(self, runner: Runner, job: object, tell: Callable[[], None]) -> None:
+    def write_off(self, runner: Runner, task: Task[Any], tell: Callable[[], None]) -> None:
         """Wait for a thread no more, and have another in its place, unless it has come back.
 
         Args:
             runner: What had the thread.
-            job: The task that it does not come back from.
+            task: What it does not come back from.
             tell: Tells the item's end; run elsewhere, as callbacks may take their time.
         """
         self.tell(tell)
         with self._work:
-            if runner.job is job:
+            if runner.task is task:
                 self._threads.write_off(runner)
                 self._runners.discard(runner)
             spare = self._lacking()
@@ -223,7 +223,7 @@ class Workers:
 
     def _take(self, runner: Runner) -> Task[Any] | None:
         with self._work:
-            runner.job = None
+            runner.task = None
             while runner in self._runners:
                 remaining = self._later[0][0] - self._clock.monotonic() if self._later else None
                 if remaining is not None and remaining <= 0:
@@ -239,8 +239,11 @@ class Workers:
             return None
 
     def _handed_on(self, task: Task[Any], runner: Runner) -> Task[Any]:
-        """The task; whoever takes one wakes another, lest what is left be watched by nobody."""
-        runner.job = task
+        """The task, which the runner has from now on.
+
+        Whoever takes one wakes another, lest what is left be watched by nobody.
+        """
+        runner.task = task
         if self._idle and (self._ready or self._later):
             self._work.notify()
         return task

@@ -110,8 +110,6 @@ def _open(path: str | Path, *, overwrite: bool) -> BinaryIO:
     if os.fstat(stream.fileno()).st_size > 0:  # 0 for a pipe or a device
         if not overwrite:
             stream.close()
-            raise OptionError(
-                f"{path} holds results already. Name another file, or have it overwritten"
-            )
+            raise OptionError(f"{path} holds results already. Name another, or say --overwrite")
         stream.truncate(0)
     return stream

@@ -60,7 +60,7 @@ class Tally:
     """Adds up a run's figures. Any thread may count."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may end a stream in here, which is counted
         self._figures: dict[str, Any] = asdict(Totals())  # guarded by _lock
 
     def count(self, figure: Figure, by: float = 1) -> None:

@@ -14,6 +14,9 @@ class Slots:
 
     def __init__(self, number: int) -> None:
         self._permits = threading.BoundedSemaphore(number)
+        # Its own condition's lock is not reentrant, and the collector, which may strike under it,
+        # ends streams, whose slots come back here.
+        vars(self._permits)["_cond"] = threading.Condition()
         self._changed = threading.Condition()  # notified when waiters have reason to look again
         self._waiters = 0  # written under _changed; read without it
 

@@ -4,8 +4,8 @@ The only rooms that import requests and urllib3. They find their call through `t
 and know no dispatcher. The way of a request, from the top:
 
 - `patching` brings it in from code as it is, `session` from sessions of our own;
-- `preparing`, `environment`, `netrc`, `redirects` and `cookies` do steps of `requests.Session` in
-  its place, and `lane` does all of them at once;
+- `steps` does steps of `requests.Session` in its place, and `lane` does all of them at once, while
+  what they pass by is `originals`;
 - `mounted` chooses what carries it: `adapter`, with `delivery` for its tries and `stream` for a
   body that the function reads itself;
 - `wire` does the exchange.

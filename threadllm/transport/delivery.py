@@ -33,7 +33,6 @@ from threadllm.transport.address import address_of
 from threadllm.transport.deadline import DeadlineExceeded, bounded
 from threadllm.transport.inflight import in_flight
 from threadllm.transport.resending import can_resend, rewind
-from threadllm.transport.steps.redirects import is_redirect
 from threadllm.transport.stream import follow
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ class Delivery:
             response = self._sent(exchange)
             self.elapsed = (exchange.answered or self._call.terms.now()) - exchange.sent
             exchange.status = response.status_code
-            if self._streamed and not (response.status_code in ERRORS or is_redirect(response)):
+            if self._streamed and not (response.status_code in ERRORS or response.is_redirect):
                 content = b""
                 follow(response, exchange)
             else:
@@ -229,7 +228,7 @@ def _content_of(response: Response) -> bytes:
     try:
         content: object = response.content
     except (ChunkedEncodingError, ContentDecodingError):
-        if not is_redirect(response):
+        if not response.is_redirect:
             raise
         return b""
-    return content if isinstance(content, bytes) else b""  # an adapter of the user's own has none
+    return content if isinstance(content, bytes) else b""  # an adapter of one's own may have none

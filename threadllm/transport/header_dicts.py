@@ -1,7 +1,7 @@
 """requests' and urllib3's dicts of headers, read and made by what they keep.
 
-Both spell each header anew whenever they are filled or read. Where they keep headers as they did
-when this was written, what they keep is had, and given to them, as a whole.
+Both go through all headers, name by name, whenever they are filled or read. Where they keep headers
+as they did when this was written, what they keep is taken, and given to them, as a whole.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def for_requests(fields: Fields) -> CaseInsensitiveDict[str]:
 
 
 def for_urllib3(fields: Fields) -> HTTPHeaderDict:
-    """A dict of urllib3's of the same, of which it has a copy."""
+    """A dict of urllib3's with these, which it copies."""
     if not _OF_URLLIB3_AS_EXPECTED:
         return HTTPHeaderDict(fields.values())
     headers: HTTPHeaderDict = object.__new__(HTTPHeaderDict)

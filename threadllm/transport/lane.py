@@ -28,7 +28,6 @@ from threadllm.transport.mounted import carrier_of
 from threadllm.transport.originals import Originals
 from threadllm.transport.steps.environment import merge_environment_settings
 from threadllm.transport.steps.netrc import netrc_auth
-from threadllm.transport.steps.redirects import is_redirect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +106,7 @@ def request(
     )
     settings["timeout"] = options.get("timeout")
     response = carrier_of(call).send(prepared, **settings)
-    return _followed(response, prepared, settings) if is_redirect(response) else response
+    return _followed(response, prepared, settings) if response.is_redirect else response
 
 
 def _is_usual(method: object, url: object, options: dict[str, Any]) -> bool:

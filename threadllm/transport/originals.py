@@ -33,17 +33,17 @@ class Originals:
         self.steps = [(owner, name) for owner, name, _ in rows]
         places: dict[tuple[Any, bool], list[tuple[str, ModuleType]]] = {}
         for owner, name, home in rows:
-            itself = vars(owner).get(name, rows) is getattr(owner, name, None)
-            places.setdefault((owner, itself), []).append((name, home))
+            own = name in vars(owner) and vars(owner)[name] is getattr(owner, name, None)
+            places.setdefault((owner, own), []).append((name, home))
         self._look_ups: list[tuple[Callable[[Any], tuple[object, ...]], object]] = []
         self._homes: list[ModuleType] = []
-        for (owner, itself), names in places.items():
+        for (owner, own), names in places.items():
             names.append(names[0])  # what looks one thing up gives it bare, and several as a tuple
             # What an owner has itself is in its dict, where it is found in a fraction of the time.
-            get, place = (itemgetter, vars(owner)) if itself else (attrgetter, owner)
+            get, place = (itemgetter, vars(owner)) if own else (attrgetter, owner)
             self._look_ups.append((get(*(name for name, _ in names)), place))
             self._homes += [home for _, home in names]
-        self._judged: tuple[list[object], bool] = [], not rows  # replaced as a whole
+        self._judged: tuple[list[object], bool] = [], False  # replaced as a whole
 
     @property
     def genuine(self) -> bool:

@@ -115,14 +115,14 @@ def _standing_in(found: Any, methods: list[_Method]) -> Any:
     in place, over requests' own, with nobody's over them.
     """
     originals = all(method.is_over_original for method in methods)
-    methods_now = vars(_SESSION).get
+    look_up = vars(_SESSION).get
 
     @wraps(found)
     def request(method: Any, url: Any, **kwargs: Any) -> Any:
         call = current.get()
         if call is None or not (call.terms.patched and originals):
             return found(method, url, **kwargs)
-        if not all(map(is_, map(methods_now, _METHODS), methods)):
+        if not all(map(is_, map(look_up, _METHODS), methods)):  # both in the same order
             return found(method, url, **kwargs)
         return lane.request(call, found, method, url, kwargs)
 

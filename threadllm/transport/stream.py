@@ -35,8 +35,8 @@ class _Followed(HTTPResponse):
     A response becomes one by a change of class: a wrapper would not be what users of
     `response.raw` know, and patched methods on it would keep it alive through a cycle.
 
-    What the garbage collector may run, wherever it strikes, takes no lock here: a body left
-    unread and unclosed ends with its call.
+    What the garbage collector may run, wherever it strikes, takes no lock of the call's: a body
+    left unread and unclosed ends with its call.
     """
 
     exchange: Exchange

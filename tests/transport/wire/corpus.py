@@ -184,10 +184,15 @@ USUAL = {
     "eight-megabytes-in-chunks": Case(chunked(body=bytes(range(256)) * (1 << 15), size=16_000)),
     "a-hundred-thousand-chunks": Case(raw_chunks(chunk(b"x") * 100_000, b"0\r\n\r\n")),
     "ninety-headers": Case(sized(*(b"X-%d: 1" % number for number in range(89)))),
+    "blanks-in-a-value": Case(sized(b"X-A: 1" + b" " * 15_000 + b"2")),
     "long-value": Case(sized(b"X-A: " + b"x" * 30_000)),
 }
 
 UNUSUAL = {
+    "blanks-after-a-value": Case(sized(b"X-A: 1 ")),
+    "a-world-of-blanks": Case(sized(b"X-A:" + b" " * 15_000 + b"1" + b" " * 15_000)),
+    "a-return-in-a-value": Case(sized(b"X-A: 1\r2")),
+    "a-bell-in-a-value": Case(sized(b"X-A: 1\a2")),
     "trailer": Case(raw_chunks(chunk(b"ok"), b"0\r\nX-Sum: 1\r\n\r\n")),
     "trailer-cut": Case(raw_chunks(chunk(b"ok"), b"0\r\nX-Sum: 1\r\n"), "close"),
     "chunk-extension": Case(raw_chunks(b"2;name=value\r\nok\r\n", b"0;last\r\n\r\n")),

@@ -101,11 +101,9 @@ def merge_environment_settings(
             proxies.setdefault(scheme, proxy)
         if verify is True or verify is None:
             verify = environment.ca_bundle or verify
-    merged: OrderedDict[Any, Any] = OrderedDict()
-    if settings or proxies:
-        merged.update([*settings.items(), *proxies.items()])
-        for scheme in [scheme for scheme, proxy in merged.items() if proxy is None]:
-            del merged[scheme]
+    merged = OrderedDict([*settings.items(), *proxies.items()])
+    for scheme in [scheme for scheme, proxy in merged.items() if proxy is None]:
+        del merged[scheme]
     return {
         "proxies": merged,
         "stream": session.stream if stream is None else stream,

@@ -1,4 +1,4 @@
-"""Redirects, and what does not follow them to another origin: keys, in providers' own headers too.
+"""What does not follow a redirect to another origin: keys, in the headers of providers' own too.
 
 Requests takes Authorization off, by the rule of `should_strip_auth`, and lets all else go along.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import requests.sessions
-from requests.models import REDIRECT_STATI
 
 from threadllm.transport.originals import Originals
 
@@ -34,11 +33,6 @@ _KEYS = (
 _PASSED_BY = Originals(
     [(requests.sessions.SessionRedirectMixin, "rebuild_auth", requests.sessions)]
 )
-
-
-def is_redirect(response: Response) -> bool:
-    """What `requests.Response.is_redirect` says, which looks at the headers first."""
-    return response.status_code in REDIRECT_STATI and response.is_redirect
 
 
 def rebuild_auth(

@@ -25,8 +25,11 @@ _LONGEST_SIZE = 14  # bytes of a chunk's size and the end of its line
 _STATUS = re.compile(
     r"HTTP/1\.1 ((?:2(?!04)|3(?!04)|[45])[0-9]{2})(?: ((?:[!-~](?:[ -~]*[!-~])?)?))?\r\n"
 )
-# What a value consists of is seen to at once for all of them: that is much faster.
-_HEADER = re.compile(r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*[!-~]|)\r\n", re.MULTILINE)
+# What a value consists of is seen to for all of them at once: that is much faster. It begins with
+# something visible, or blanks would be matched in every way that there is.
+_HEADER = re.compile(
+    r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([!-~].*[!-~]|[!-~]?)\r\n", re.MULTILINE
+)
 _IN_HEADS = b"\t\r\n" + bytes(range(ord(" "), ord("~") + 1))
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,12}")

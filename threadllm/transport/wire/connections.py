@@ -8,7 +8,14 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from threadllm.transport.inflight import in_flight
 from threadllm.transport.wire.idle import CountedConnection
-from threadllm.transport.wire.kernel import has_ended, keeps_timeouts, send, set_timeouts, state_of
+from threadllm.transport.wire.kernel import (
+    AT_ONCE,
+    has_ended,
+    keeps_timeouts,
+    send_all,
+    set_timeouts,
+    state_of,
+)
 from threadllm.transport.wire.tape import Tape
 from threadllm.transport.wire.tls import SharingConnection
 
@@ -20,8 +27,6 @@ if TYPE_CHECKING:
     from threadllm.transport.wire.timeouts import Timeouts
 
 T = TypeVar("T", bound=type)
-
-_AT_ONCE = 1 << 13  # bytes that a socket takes without waiting
 
 
 def named_as(original: type) -> Callable[[T], T]:
@@ -46,7 +51,7 @@ class Connection(CountedConnection):
     refusal: Exception | None = None
     _plain: type[HTTPConnection] = HTTPConnection
     _served: Exchange | None = None
-    _before: State | None = None  # as it was when it was last taken for an exchange
+    _before: State | None = None  # as it was when it was last ready
     _kept: Timeouts | None = None  # what the kernel keeps, if it does
     _read: int | None = None  # bytes that were read from its socket, as far as that is known
 
@@ -73,12 +78,14 @@ class Connection(CountedConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Whether it is open still, and nothing has come unasked. Its state is remembered.
+        """Whether it is open still, and nothing has come unasked.
 
         What has come may have done so before it was given back, so it does not do to compare with
         what had come then.
         """
-        known = self._before = state_of(self.sock) if self.sock else None
+        return self._is_fit(state_of(self.sock) if self.sock else None)
+
+    def _is_fit(self, known: State | None) -> bool:
         if known is None or self._read is None:
             connected: bool = super().is_connected
             if connected and known and keeps_timeouts(self.sock):
@@ -116,13 +123,18 @@ class Connection(CountedConnection):
                     self.sock.settimeout(None)
                 set_timeouts(self.sock, *timeouts)
                 self._kept = timeouts
-            send(self.sock, request)
+            send_all(self.sock, request)
             return
-        if len(request) > _AT_ONCE:
+        if len(request) > AT_ONCE:
             self.sock.settimeout(timeouts.connect)
         self.sock.sendall(request)
         if self.sock.gettimeout() != timeouts.read:  # to set it is a call to the kernel
             self.sock.settimeout(timeouts.read)
+
+    def is_ready(self) -> bool:
+        """Whether it can serve once more. With its state now `has_missed` compares what follows."""
+        self._before = state_of(self.sock) if self.sock else None
+        return self._is_fit(self._before)
 
     def has_read(self, count: int) -> None:
         """Count bytes that were read from the socket."""
@@ -147,7 +159,7 @@ class Connection(CountedConnection):
             served.travels(None)
 
     def has_missed(self, *, sent: bool) -> bool:
-        """Whether the other side has certainly read nothing since this was last taken.
+        """Whether the other side has certainly read nothing since this was last ready.
 
         Args:
             sent: Whether a whole request has been sent. If its last byte could not be, nobody

@@ -65,8 +65,9 @@ class Pool(HTTPConnectionPool):
 
     def take(self) -> Any:
         """A connection, which may have to be opened first."""
-        while (connection := self._idle.take()) is not None:
-            if connection.is_connected:
+        idle: Any = self._idle
+        while (connection := idle.take()) is not None:
+            if connection.is_ready():
                 return connection
             connection.close()
         return self._new_conn()

@@ -18,7 +18,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from threadllm.transport.header_dicts import for_requests, for_urllib3, kept_in
+from threadllm.transport.header_dicts import for_requests, for_urllib3
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
@@ -60,11 +60,11 @@ def response_to(request: PreparedRequest, answer: Answer, **of_urllib3: Any) -> 
     """
     head = answer.head
     if len(head.fields) == len(head.headers):
-        fields, for_raw = head.fields, for_urllib3(head.fields)
+        fields, raw_headers = head.fields, for_urllib3(head.fields)
     else:
-        for_raw = HTTPHeaderDict(head.headers)  # joins what is there several times
-        fields = kept_in(CaseInsensitiveDict(for_raw))
-    raw = _raw(answer, for_raw, **of_urllib3)
+        raw_headers = HTTPHeaderDict(head.headers)
+        fields = {name.lower(): (name, value) for name, value in raw_headers.itermerged()}
+    raw = _raw(answer, raw_headers, **of_urllib3)
     response = _blank()
     vars(response).update(
         _content=answer.content,

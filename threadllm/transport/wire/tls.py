@@ -89,7 +89,7 @@ def unambiguous(verify: Any) -> Any:
     requests finds pools by it: pools of those who trust whom requests trusts would also be found
     with None, which verifies nothing, and with a path that is no string.
     """
-    if verify is True or not verify:
+    if verify is True or not verify:  # first, as it mostly is, and abstract classes are slow
         return bool(verify)
     return os.fsdecode(verify) if isinstance(verify, (bytes, os.PathLike)) else verify
 

@@ -6,8 +6,7 @@ import pytest
 import requests
 
 import threadllm
-
-from .support import call, reply
+from tests.transport.support import call, reply
 
 KEY = "sk-planted-key"
 KEYS = ["Authorization", "authorization", "x-api-key", "X-API-Key", "api-key", "x-goog-api-key"]

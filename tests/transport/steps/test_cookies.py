@@ -10,8 +10,7 @@ import requests
 from requests.cookies import create_cookie
 
 import threadllm
-
-from .support import call, reply, run
+from tests.transport.support import call, reply, run
 
 shared = requests.Session()
 
