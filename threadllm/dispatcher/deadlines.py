@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from threadllm.call import Call, current, seconds_here
-from threadllm.dispatcher.task import Submission
+from threadllm.dispatcher.task import Submission, has_decimals
 from threadllm.exceptions import CallExpired
 
 if TYPE_CHECKING:
@@ -51,14 +51,15 @@ class Deadlines:
         seconds = context.get(seconds_here) or self._seconds
         submitter = context.get(current)
         latest = math.inf if submitter is None else self._latest(submitter)
+        decimals = has_decimals(context)
         if seconds is None and latest == math.inf:
-            return Submission(context)
+            return Submission(context, decimals)
         from threadllm.transport import DeadlineExceeded  # here, as it brings requests along
 
         self._error = DeadlineExceeded
         self._watchdog.start()
         seconds = math.inf if seconds is None else seconds
-        return Submission(context, limited=True, seconds=seconds, latest=latest)
+        return Submission(context, decimals, limited=True, seconds=seconds, latest=latest)
 
     def call_for(self, task: Task[Any], runner: Runner) -> Call | None:
         """The next call of an item, whose time runs; None when its deadline has ended it."""

@@ -29,12 +29,14 @@ class Submission(NamedTuple):
 
     Attributes:
         context: Of whoever submitted it, to be copied only.
+        decimals: Whether it has a decimal context: one object, which its copies share.
         limited: Whether it has a deadline.
         seconds: What it has from when it is first taken up.
         latest: The monotonic moment by which the call that submitted it must have ended.
     """
 
     context: Context
+    decimals: bool
     limited: bool = False
     seconds: float = math.inf
     latest: float = math.inf
@@ -58,6 +60,7 @@ class Task(Generic[R]):
     runner: Runner | None = None  # that has it, or had it last
     warned = False  # whether the deadline has broken off what its call was waiting for
     _abandoned = False
+    _started = False
     _usage = Usage()
     _elapsed = 0.0
     _retries = 0
@@ -71,7 +74,10 @@ class Task(Generic[R]):
 
     def prepare(self, call: Call) -> Callable[[], R]:
         """The function as that call, in a copy of its submitter's context."""
-        return partial(self.submission.context.copy().run, _run_as, call, self._run)
+        context, run = self.submission.context.copy(), self._run
+        if self.submission.decimals:
+            context.run(_have_decimals_of_ones_own)
+        return partial(context.run, _run_as, call, run)
 
     def add(self, call: Call) -> None:
         """Add what a call that has ended took."""
@@ -110,7 +116,8 @@ class Task(Generic[R]):
 
     def start(self) -> bool:
         """Whether the item is still wanted; from here on it cannot be cancelled."""
-        return self.future.running() or self.future.set_running_or_notify_cancel()
+        self._started = self._started or self.future.set_running_or_notify_cancel()
+        return self._started
 
     def cancel(self) -> None:
         """Cancel an item that no call has begun, and tell those who wait for several."""
@@ -126,7 +133,20 @@ class Task(Generic[R]):
 def _run_as(call: Call, run: Callable[[], R]) -> R:
     current.set(call)
     del call  # an error would keep it, and it may keep the error
-    decimal = sys.modules.get("decimal")
-    if decimal is not None:  # its context is one object, which copies of a context share
-        decimal.setcontext(decimal.getcontext().copy())
     return run()
+
+
+def has_decimals(context: Context) -> bool:
+    """Whether a context has a decimal context: if so, to ask for one makes none."""
+    decimal = sys.modules.get("decimal")  # not imported for this
+    if decimal is None:
+        return False
+    probe = context.copy()
+    probe.run(decimal.getcontext)
+    return len(probe) == len(context)
+
+
+def _have_decimals_of_ones_own() -> None:
+    import decimal  # here, as most do without
+
+    decimal.setcontext(decimal.getcontext().copy())

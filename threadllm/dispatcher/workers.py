@@ -54,9 +54,9 @@ class Workers:
         self._clock = clock
         self._ending = ending
         self._process: int | None = None  # whose threads these are; each who writes writes the same
-        lock = threading.RLock()  # guards all that follows
-        self._work = threading.Condition(lock)
-        self._all_left = threading.Condition(lock)
+        self._lock = threading.RLock()  # guards all that follows
+        self._work = threading.Condition(self._lock)
+        self._all_left = threading.Condition(self._lock)
         self._ready: deque[Task[Any]] = deque()
         self._later: list[tuple[float, int, Task[Any]]] = []  # a heap, by the time it is due
         self._order = count()
@@ -79,7 +79,7 @@ class Workers:
                 f"this dispatcher's threads are in process {self._process}, of which this one is "
                 "a fork: make a dispatcher in the process that uses it"
             )
-        with self._work:
+        with self._lock:
             if self._broken is not None:
                 raise BrokenThreadPool(self._broken)
             if self._closed:
@@ -93,7 +93,7 @@ class Workers:
         try:
             self._start(runner, self._run)
         except BaseException:
-            with self._work:
+            with self._lock:
                 if task in self._ready:
                     self._ready.remove(task)
             raise
@@ -107,7 +107,7 @@ class Workers:
             tell: Tells the item's end; run elsewhere, as callbacks may take their time.
         """
         self.tell(tell)
-        with self._work:
+        with self._lock:
             if runner.task is task:
                 self._threads.write_off(runner)
                 self._runners.discard(runner)
@@ -122,7 +122,7 @@ class Workers:
     def tell(self, tell: Callable[[], None]) -> None:
         """Have something told by a thread that runs no task; where none can be had, by this one."""
         teller = Runner(self, tell)
-        with self._work:
+        with self._lock:
             self._tellers.add(teller)
         try:
             self._start(teller, _tell, spare=True)
@@ -132,14 +132,14 @@ class Workers:
 
     def close(self) -> None:
         """Take no new task. What was taken is still run, tasks for later included."""
-        with self._work:
+        with self._lock:
             self._closed = True
             self._hasten(lambda task: task.unwanted)
         self._see_whether_all_left()
 
     def drain(self) -> Iterator[Task[Any]]:
         """Hand back, one by one, all tasks that are not being run; take none back for later."""
-        with self._work:
+        with self._lock:
             self._drained = True
         yield from self._left()
 
@@ -152,7 +152,7 @@ class Workers:
         self._threads.close()
         if wait:
             self._threads.check_elsewhere()
-            with self._work:
+            with self._lock:
                 while self._runners or self._tellers:
                     self._all_left.wait()
             self._threads.join()
@@ -169,7 +169,7 @@ class Workers:
 
     def _give_up(self, error: BaseException) -> None:
         """Fail what is left, if nobody is left to run it."""
-        with self._work:
+        with self._lock:
             abandoned = not self._runners
         if abandoned:
             for task in self._left():
@@ -177,7 +177,7 @@ class Workers:
 
     def _left(self) -> Iterator[Task[Any]]:
         """All tasks that are not being run, taken away one by one."""
-        with self._work:
+        with self._lock:
             self._hasten(lambda _: True)
         while (task := self._pop()) is not None:
             yield task
@@ -190,7 +190,7 @@ class Workers:
         self._work.notify_all()
 
     def _pop(self) -> Task[Any] | None:
-        with self._work:
+        with self._lock:
             return self._ready.popleft() if self._ready else None
 
     def _start(self, runner: Runner, run: Callable[[Runner], None], *, spare: bool = False) -> None:
@@ -215,14 +215,14 @@ class Workers:
                 del task
 
     def _put_off(self, task: Task[Any], due: float) -> bool:
-        with self._work:
+        with self._lock:
             if not self._drained:
                 heapq.heappush(self._later, (due, next(self._order), task))
                 self._work.notify()
             return not self._drained
 
     def _take(self, runner: Runner) -> Task[Any] | None:
-        with self._work:
+        with self._lock:
             runner.task = None
             while runner in self._runners:
                 remaining = self._later[0][0] - self._clock.monotonic() if self._later else None
@@ -249,7 +249,7 @@ class Workers:
         return task
 
     def _leave(self, runner: Runner) -> None:
-        with self._work:
+        with self._lock:
             self._runners.discard(runner)
             self._tellers.discard(runner)
             self._threads.leave(runner)
@@ -259,7 +259,7 @@ class Workers:
     def _ended(self, runner: Runner, job: Future[None]) -> None:
         error = job.exception()
         if error is not None:  # it never ran: the pool's initializer failed
-            with self._work:
+            with self._lock:
                 self._broken = str(error)
             for task in self.drain():
                 self._crew.fail(task, BrokenThreadPool(self._broken))
@@ -268,7 +268,7 @@ class Workers:
         self._see_whether_all_left()
 
     def _see_whether_all_left(self) -> None:
-        with self._work:
+        with self._lock:
             if self._runners or self._tellers:
                 return
             self._all_left.notify_all()

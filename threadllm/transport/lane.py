@@ -9,7 +9,7 @@ else is out of the ordinary is left to requests from the beginning.
 from __future__ import annotations
 
 import json as _json
-from functools import cache, lru_cache
+from functools import lru_cache
 from json import encoder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,13 +26,13 @@ from requests.structures import CaseInsensitiveDict
 from threadllm.transport.header_dicts import for_requests, kept_in
 from threadllm.transport.mounted import carrier_of
 from threadllm.transport.originals import Originals
-from threadllm.transport.steps.environment import merge_environment_settings
+from threadllm.transport.steps.environment import usual_settings
 from threadllm.transport.steps.netrc import netrc_auth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from requests import Response, Session
+    from requests import Response
 
     from threadllm.call import Call
     from threadllm.transport.header_dicts import Fields
@@ -101,9 +101,8 @@ def request(
     prepared = _prepared(method, url, options) if usual else None
     if prepared is None:
         return found(method, url, **options)
-    settings = merge_environment_settings(
-        _by_requests, _session(), prepared.url, {}, None, None, None
-    )
+    sent_to = str(prepared.url)
+    settings = usual_settings(sent_to) or _by_requests(sent_to)
     settings["timeout"] = options.get("timeout")
     response = carrier_of(call).send(prepared, **settings)
     return _followed(response, prepared, settings) if response.is_redirect else response
@@ -173,14 +172,9 @@ def _plan(method: str, url: str, with_json: bool, *headers: Any) -> _Plan:
     return _Plan(str(prepared.method), str(prepared.url), kept, _AUTHORIZATION not in merged)
 
 
-@cache
-def _session() -> Session:
-    """One with the usual settings."""
-    return _SESSION()
-
-
-def _by_requests(*given: Any) -> Any:
-    return _session().merge_environment_settings(*given)
+def _by_requests(url: str) -> Any:
+    with _SESSION() as session:
+        return session.merge_environment_settings(url, {}, None, None, None)
 
 
 def _followed(response: Response, prepared: PreparedRequest, settings: Any) -> Response:

@@ -64,13 +64,34 @@ class _Settings:
     def __init__(self) -> None:
         self.ca_bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         self.proxies_for = lru_cache(maxsize=256)(_proxies_for)
+        self.usual_for = lru_cache(maxsize=256)(_usual_for)
 
 
 def _proxies_for(netloc: str) -> dict[str, str]:
     return utils.get_environ_proxies(f"//{netloc}")
 
 
+def _usual_for(url: str) -> dict[str, Any]:
+    with sessions.Session() as session:
+        merge = session.merge_environment_settings
+        settings: dict[str, Any] = merge_environment_settings(
+            merge, session, url, {}, None, None, None
+        )
+        return settings
+
+
 _settings = FromEnvironment(_Settings)
+
+
+def usual_settings(url: str) -> dict[str, Any] | None:
+    """What a session with the usual settings makes of a request that has none of its own.
+
+    None if that is for requests to say.
+    """
+    if not (_VARIABLES_SAY_ALL and _PASSED_BY.genuine):
+        return None
+    settings = _settings().usual_for(url)
+    return {**settings, "proxies": settings["proxies"].copy()}
 
 
 def merge_environment_settings(

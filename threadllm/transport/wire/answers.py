@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ _HEADER = re.compile(
 )
 _IN_HEADS = b"\t\r\n" + bytes(range(ord(" "), ord("~") + 1))
 _LENGTH = re.compile(r"[0-9]{1,15}")
-_SIZE = re.compile(rb"[0-9A-Fa-f]{1,12}")
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,12})\r\n")
 _FRAMING = ("content-length", "transfer-encoding", "content-encoding", "connection")
 _NONE = "", None
+_NAME_IN = itemgetter(0)
 _GZIP = "gzip"  # "x-gzip" is not the same to all versions of urllib3
 _WITH_GZIP_HEADER = 16 + zlib.MAX_WBITS
 
@@ -86,7 +88,7 @@ def read_head(received: bytearray) -> Head | None:
     headers = _HEADER.findall(text, status.end())
     if not len(headers) == text.count("\n") - 1 == text.count("\r") - 1 <= _MOST_HEADERS:
         raise UnusualError
-    fields = {header[0].lower(): header for header in headers}
+    fields = dict(zip(map(str.lower, map(_NAME_IN, headers)), headers, strict=True))
     if len(fields) < len(headers) and _is_doubtful(headers):
         raise UnusualError
     return Head(
@@ -153,7 +155,7 @@ class Chunks:
     def __init__(self, start: int) -> None:
         self.end = start
         self._position = start
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytearray] = []
 
     def read(self, received: bytearray) -> bytes | None:
         """The body, once all of it has been received.
@@ -161,12 +163,9 @@ class Chunks:
         Raises:
             UnusualError: There are extensions, trailers, or no chunks at all.
         """
-        while (begin := received.find(_LINE, start := self._position, start + _LONGEST_SIZE)) >= 0:
-            size = received[start:begin]
-            if not _SIZE.fullmatch(size):
-                raise UnusualError
-            begin += 2
-            end = begin + int(size, 16)
+        while size := _SIZE.match(received, self._position):
+            begin = size.end()
+            end = begin + int(size[1], 16)
             if len(received) < end + 2:
                 return None
             if received[end : end + 2] != _LINE:
@@ -174,9 +173,9 @@ class Chunks:
             if begin == end:
                 self.end = end + 2
                 return b"".join(self._pieces)
-            self._pieces.append(bytes(received[begin:end]))
+            self._pieces.append(received[begin:end])
             self._position = end + 2
-        line = received[start : start + _LONGEST_SIZE]
+        line = received[self._position : self._position + _LONGEST_SIZE]
         if len(line) == _LONGEST_SIZE or b"\n" in line:
             raise UnusualError
         return None
