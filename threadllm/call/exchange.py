@@ -6,13 +6,14 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from threadllm.exceptions import CallExpired
 from threadllm.outcome import RequestRecord, Usage
 
 if TYPE_CHECKING:
-    from threadllm.call.ledger import Ledger
+    from threadllm.call.deadline import Limit
+    from threadllm.call.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,23 @@ class Failure:
 
     error: BaseException
     owned: bool
+
+
+class Holder(Protocol):
+    """Who holds exchanges, and is told what becomes of them: a call."""
+
+    terms: Terms
+    limit: Limit
+
+    @property
+    def expired(self) -> bool:
+        """Whether its deadline has ended it."""
+
+    def finish_exchange(self, exchange: Exchange) -> None:
+        """Take an exchange off those in flight, the first time."""
+
+    def fail(self, url: str, failure: Failure) -> None:
+        """Remember that a request failed for good."""
 
 
 class Exchange:
@@ -48,12 +66,12 @@ class Exchange:
     _sock: Any = None  # remembered: http.client hands it on where an answer is the last
 
     def __init__(
-        self, ledger: Ledger, method: str, url: str, retry: int, *, holds_slot: bool
+        self, holder: Holder, method: str, url: str, retry: int, *, holds_slot: bool
     ) -> None:
-        self.sent = ledger.terms.now()
+        self.sent = holder.terms.now()
         self.holds_slot = holds_slot
         self._thread = threading.get_ident()
-        self._ledger = ledger
+        self._holder = holder
         self._method, self._url, self._retry = method, url, retry
         # Guards what it travels on, which is others' once given back. Reentrant, and not the
         # call's: the collector may strike under either, and ends streams.
@@ -68,12 +86,12 @@ class Exchange:
     @property
     def overdue(self) -> str:
         """What there is to say once the deadline has passed."""
-        return f"{self._method} {self._url}: {self._ledger.limit}"
+        return f"{self._method} {self._url}: {self._holder.limit}"
 
     @property
     def expired(self) -> bool:
         """Whether the deadline has ended its call."""
-        return self._ledger.expired
+        return self._holder.expired
 
     def travels(self, connection: Any) -> None:
         """Learn what it travels on: told before something is sent, and again once connected.
@@ -95,7 +113,7 @@ class Exchange:
 
     def note_headers(self) -> None:
         """Remember that the answer's headers have come, and its body not yet."""
-        self.answered = self._ledger.terms.now()
+        self.answered = self._holder.terms.now()
 
     def cut(self) -> bool:
         """Shut the socket down, if there is one: whoever reads or writes there is told of an end.
@@ -121,15 +139,15 @@ class Exchange:
         """Give the slot back and go on record. Only the first time counts."""
         with self._travelling:
             self._connection = self._sock = None
-        self._ledger.finish_exchange(self)
+        self._holder.finish_exchange(self)
 
     def break_off(self, error: Exception, *, owned: bool = False) -> None:
         """Remember that the body broke while the function was reading it."""
-        self._ledger.fail(self._url, Failure(error, owned=owned))
+        self._holder.fail(self._url, Failure(error, owned=owned))
 
     def record(self) -> RequestRecord:
         """What is kept of it."""
-        elapsed = self._ledger.terms.now() - self.sent
+        elapsed = self._holder.terms.now() - self.sent
         return RequestRecord(self._method, self._url, self.status, elapsed, self._retry, self.size)
 
 

@@ -10,13 +10,11 @@ from __future__ import annotations
 import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future, ThreadPoolExecutor
-
-    from threadllm.dispatcher.task import Task
 
     MakePool = Callable[[int, str], ThreadPoolExecutor]
 
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 class Employer(Protocol):
     """Who has runners, and does without one whose thread does not come back."""
 
-    def write_off(self, runner: Runner, task: Task[Any], tell: Callable[[], None]) -> None:
+    def write_off(self, runner: Runner, task: object, tell: Callable[[], None]) -> None:
         """Wait for its thread no more, if it still runs that, and have `tell` called elsewhere."""
 
     def tell(self, tell: Callable[[], None]) -> None:
@@ -48,7 +46,7 @@ class Runner:
     def __init__(self, employer: Employer, tell: Callable[[], None] | None = None) -> None:
         self.employer = employer
         self.thread: threading.Thread | None = None
-        self.task: Task[Any] | None = None
+        self.task: object = None
         self.tell = tell
 
 

@@ -98,7 +98,7 @@ class Workers:
                     self._ready.remove(task)
             raise
 
-    def write_off(self, runner: Runner, task: Task[Any], tell: Callable[[], None]) -> None:
+    def write_off(self, runner: Runner, task: object, tell: Callable[[], None]) -> None:
         """Wait for a thread no more, and have another in its place, unless it has come back.
 
         Args:
