@@ -76,23 +76,6 @@ class Connection(CountedConnection):
         self._read = 0 if keeps_timeouts(self.sock) else None
         self.serve()  # now it has a socket
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether it is open still, and nothing has come unasked.
-
-        What has come may have done so before it was given back, so it does not do to compare with
-        what had come then.
-        """
-        return self._is_fit(state_of(self.sock) if self.sock else None)
-
-    def _is_fit(self, known: State | None) -> bool:
-        if known is None or self._read is None:
-            connected: bool = super().is_connected
-            if connected and known and keeps_timeouts(self.sock):
-                self._read = known.received  # nothing is left to be read
-            return connected
-        return known.established and known.received == self._read
-
     def request(self, *args: Any, **options: Any) -> None:
         """Send a request, as urllib3 does, which has Python keep the timeouts."""
         self.serve()
@@ -132,9 +115,18 @@ class Connection(CountedConnection):
             self.sock.settimeout(timeouts.read)
 
     def is_ready(self) -> bool:
-        """Whether it can serve once more. With its state now `has_missed` compares what follows."""
-        self._before = state_of(self.sock) if self.sock else None
-        return self._is_fit(self._before)
+        """Whether it is open still, and nothing has come unasked: since then `has_missed` counts.
+
+        What has come may have done so before it was given back, so it does not do to compare with
+        what had come then.
+        """
+        known = self._before = state_of(self.sock) if self.sock else None
+        if known is None or self._read is None:
+            connected: bool = self.is_connected
+            if connected and known and keeps_timeouts(self.sock):
+                self._read = known.received  # nothing is left to be read
+            return connected
+        return known.established and known.received == self._read
 
     def has_read(self, count: int) -> None:
         """Count bytes that were read from the socket."""
