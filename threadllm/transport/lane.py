@@ -101,8 +101,7 @@ def request(
     prepared = _prepared(method, url, options) if usual else None
     if prepared is None:
         return found(method, url, **options)
-    sent_to = str(prepared.url)
-    settings = usual_settings(sent_to) or _by_requests(sent_to)
+    settings = usual_settings(str(prepared.url))
     settings["timeout"] = options.get("timeout")
     response = carrier_of(call).send(prepared, **settings)
     return _followed(response, prepared, settings) if response.is_redirect else response
@@ -170,11 +169,6 @@ def _plan(method: str, url: str, with_json: bool, *headers: Any) -> _Plan:
     prepared.prepare(method, url, merged, json={} if with_json else None)
     kept = dict(kept_in(prepared.headers))
     return _Plan(str(prepared.method), str(prepared.url), kept, _AUTHORIZATION not in merged)
-
-
-def _by_requests(url: str) -> Any:
-    with _SESSION() as session:
-        return session.merge_environment_settings(url, {}, None, None, None)
 
 
 def _followed(response: Response, prepared: PreparedRequest, settings: Any) -> Response:

@@ -83,13 +83,10 @@ def _usual_for(url: str) -> dict[str, Any]:
 _settings = FromEnvironment(_Settings)
 
 
-def usual_settings(url: str) -> dict[str, Any] | None:
-    """What a session with the usual settings makes of a request that has none of its own.
-
-    None if that is for requests to say.
-    """
+def usual_settings(url: str) -> dict[str, Any]:
+    """What a session with the usual settings makes of a request that has none of its own."""
     if not (_VARIABLES_SAY_ALL and _PASSED_BY.genuine):
-        return None
+        return _usual_for(url)
     settings = _settings().usual_for(url)
     return {**settings, "proxies": settings["proxies"].copy()}
 
