@@ -7,6 +7,7 @@ import requests
 from tests.simulator.support import chat, chat_body, connect, read_all, until
 from threadllm.exceptions import OptionError
 from threadllm.simulator import Fault, Simulator, answer_to
+from threadllm.simulator.clock import FastClock
 from threadllm.simulator.faults import Rates
 from threadllm.simulator.wire import Delivery
 
@@ -202,7 +203,7 @@ def test_faults_through_the_sdk():
 
 def test_a_client_that_has_left_is_a_broken_connection():
     """Where there is no connection any more, a delivery says so."""
-    delivery = Delivery(SimpleNamespace(transport=None), reply=None, headers={})
+    delivery = Delivery(SimpleNamespace(transport=None), reply=None, headers={}, clock=FastClock())
     with pytest.raises(ConnectionError, match="the client has left"):
         _ = delivery.transport
 

@@ -1,4 +1,5 @@
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -98,7 +99,9 @@ def test_a_port_that_is_taken():
         ({"port": -1}, "port=-1: give one from 1 to 65535, or 0 for any that is free"),
         ({"port": 65536}, "port=65536: give one from 1 to 65535, or 0 for any that is free"),
         ({"api_keys": "sk-x"}, "api_keys: give a list of keys, even for one"),
-        ({"keep_alive": 0}, "keep_alive=0: give a finite number above 0, or None for none"),
+        ({"speed": 0}, "speed=0: give a finite number above 0"),
+        ({"speed": math.nan}, "speed=nan: give a finite number above 0"),
+        ({"keep_alive": 0}, "keep_alive=0: give a finite number above 0"),
     ],
 )
 def test_options_that_cannot_be(options, text):

@@ -21,6 +21,17 @@ def at_least(minimum: float, **options: float | None) -> None:
             raise OptionError(f"{name}={value!r}: give a finite number of at least {minimum}")
 
 
+def positive(**options: float) -> None:
+    """Refuse figures that are zero, negative or not finite.
+
+    Raises:
+        OptionError: Names the first option that cannot be used.
+    """
+    for name, value in options.items():
+        if not (0 < value < math.inf):
+            raise OptionError(f"{name}={value!r}: give a finite number above 0")
+
+
 def above_zero(**options: float | None) -> None:
     """Refuse figures that are zero, negative or not finite; None stands for "not set".
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from threadllm.simulator.clock import FastClock
     from threadllm.simulator.counts import Visit
     from threadllm.simulator.dialects.values import Dialect
     from threadllm.simulator.faults import Fault
@@ -31,11 +32,12 @@ _HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request, its place in the ledger, and the dialect that it is answered in."""
+    """A request, its place in the ledger, the dialect and the clock of its answer."""
 
     request: web.BaseRequest
     visit: Visit
     dialect: Dialect
+    clock: FastClock
 
     async def deliver(
         self,
@@ -50,10 +52,11 @@ class Exchange:
             ConnectionError: The connection is broken, by the client or by the fault.
         """
         sent = _faked(fault, self.dialect) or reply
-        own = {"content-type": sent.content_type, **headers}
+        own = {"content-type": sent.content_type, "date": self.clock.date(), **headers}
         if self.dialect.request_id:
             own[self.dialect.request_id] = self.visit.name
-        delivery = Delivery(self.request, sent, own | fault.sent_headers, pace, fault.interval)
+        own |= fault.sent_headers
+        delivery = Delivery(self.request, sent, own, self.clock, pace, fault.interval)
         response = await SENDERS[fault.kind](delivery)
         self.visit.sent(sent.status, genuine=sent is reply)
         return response

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from threadllm.exceptions import OptionError
-from threadllm.simulator.checks import above_zero
+from threadllm.simulator.checks import positive
 
 Kind: TypeAlias = Literal[
     "status",  # an error answer
@@ -71,7 +71,7 @@ class Fault:
             raise OptionError("headers, retry_after: a header is one line, take the line break out")
         if not 0 <= self.rate <= 1:
             raise OptionError(f"rate={self.rate!r}: give a share from 0 to 1")
-        above_zero(interval=self.interval)
+        positive(interval=self.interval)
 
     @property
     def code(self) -> int:

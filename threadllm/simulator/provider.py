@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from threadllm.clock import SYSTEM
 from threadllm.exceptions import OptionError
 from threadllm.simulator.counts import Counts, Ledger, Visit
 from threadllm.simulator.dialects import ENDPOINTS, dialect_of
@@ -28,6 +27,8 @@ from threadllm.simulator.text import digest, roll
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+
+    from threadllm.simulator.clock import FastClock
 
 CONTROL = "/__simulator__/"
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
@@ -55,6 +56,7 @@ class Provider:
         script: ScriptLike,
         seed: int,
         api_keys: Collection[str] | None,
+        clock: FastClock,
     ) -> None:
         self._latency = latency
         self._limits = limits
@@ -64,6 +66,7 @@ class Provider:
         if isinstance(api_keys, str):
             raise OptionError("api_keys: give a list of keys, even for one")
         self._labels = None if api_keys is None else {label_of(key) for key in api_keys}
+        self._clock = clock
         self._accounts: dict[tuple[str, str], Account] = {}
         self._ledger = Ledger()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -94,7 +97,7 @@ class Provider:
         self._tasks.add(task)
         try:
             with Visit(self._ledger, path, label) as visit:
-                exchange = Exchange(request, visit, dialect_of(request.path))
+                exchange = Exchange(request, visit, dialect_of(request.path), self._clock)
                 return await self._serve(exchange, label)
         except ConnectionError:
             return web.Response()  # nobody gets it: the connection is gone
@@ -127,9 +130,9 @@ class Provider:
         if scripted and scripted.kind != "ok":
             return await exchange.deliver(_reply(exchange, ask), scripted)
         account = self._account(exchange.dialect.name, label)
-        now = asyncio.get_running_loop().time()
+        now = self._clock.now()
         refusal = account.admit(ask.input_tokens + ask.output_tokens, now)
-        headers = exchange.dialect.levels(account.levels(now), SYSTEM.time())
+        headers = exchange.dialect.levels(account.levels(now), self._clock.time())
         if refusal:
             return await self._refuse(exchange, refusal, headers)
         try:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 from aiohttp import web
 
 from threadllm.exceptions import OptionError
-from threadllm.simulator.checks import above_zero
+from threadllm.simulator.checks import positive
+from threadllm.simulator.clock import FastClock
 from threadllm.simulator.latency import Latency
 from threadllm.simulator.limits import Limits
 from threadllm.simulator.provider import Provider
@@ -57,6 +58,10 @@ class Simulator:
         seed: What faults and latency are drawn from.
         api_keys: The keys that are accepted; None for any, and for none at all.
         keep_alive: Seconds after which an idle connection is closed.
+        speed: How many times as fast as real time the simulator's own time passes. All that it
+            is told and tells in seconds, minutes or dates, here and in headers, is of its own
+            time: at 20, a latency of 1 second is over in 50 ms, and so is a `retry-after: 1`. A
+            client whose clock is as fast sees a consistent provider.
 
     Attributes:
         port: The port; once started, the one in use.
@@ -77,13 +82,15 @@ class Simulator:
         seed: int = 0,
         api_keys: Collection[str] | None = None,
         keep_alive: float = 75.0,
+        speed: float = 1.0,
     ) -> None:
         if not 0 <= port < 2**16:
             raise OptionError(f"port={port!r}: give one from 1 to 65535, or 0 for any that is free")
-        above_zero(keep_alive=keep_alive)
+        positive(keep_alive=keep_alive)
+        clock = FastClock(speed)
         self.port = port
-        self._keep_alive = keep_alive
-        self._provider = Provider(latency, limits, faults, script, seed, api_keys)
+        self._keep_alive = clock.real(keep_alive)
+        self._provider = Provider(latency, limits, faults, script, seed, api_keys, clock)
         # Guards the next two, which the thread that serves writes, and any thread reads.
         # Reentrant: a signal may be handled in the midst of that.
         self._lock = threading.RLock()

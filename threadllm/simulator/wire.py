@@ -20,6 +20,7 @@ from aiohttp import web
 from threadllm.simulator.latency import AT_ONCE, Pace
 
 if TYPE_CHECKING:
+    from threadllm.simulator.clock import FastClock
     from threadllm.simulator.dialects.values import Reply
     from threadllm.simulator.faults import Kind
 
@@ -37,6 +38,7 @@ class Delivery:
         request: What it answers.
         reply: What is sent.
         headers: Its headers, names in lower case.
+        clock: By which it is sent.
         pace: When.
         interval: Seconds between the bytes of a drip, and before a reset in mid-body.
     """
@@ -44,6 +46,7 @@ class Delivery:
     request: web.BaseRequest
     reply: Reply
     headers: Mapping[str, str]
+    clock: FastClock
     pace: Pace = AT_ONCE
     interval: float = 0.0
 
@@ -77,7 +80,7 @@ async def send(delivery: Delivery) -> web.StreamResponse:
 async def _whole(delivery: Delivery) -> web.StreamResponse:
     reply = delivery.reply
     if seconds := delivery.pace.total(reply.tokens):
-        await asyncio.sleep(seconds)
+        await delivery.clock.sleep(seconds)
     response = web.Response(body=reply.tail, status=reply.status, headers=delivery.headers)
     await response.prepare(delivery.request)
     await response.write_eof()
@@ -85,10 +88,9 @@ async def _whole(delivery: Delivery) -> web.StreamResponse:
 
 
 async def _stream(delivery: Delivery) -> web.StreamResponse:
-    reply, pace = delivery.reply, delivery.pace
-    loop = asyncio.get_running_loop()
-    start = loop.time() + pace.first
-    await asyncio.sleep(pace.first)
+    reply, pace, clock = delivery.reply, delivery.pace, delivery.clock
+    start = clock.now() + pace.first
+    await clock.sleep(pace.first)
     response = await delivery.begin(None)
     if not pace.token:
         await response.write_eof(reply.body)
@@ -96,7 +98,7 @@ async def _stream(delivery: Delivery) -> web.StreamResponse:
     await response.write(reply.head)
     for count, piece in enumerate(reply.pieces, 1):
         await response.write(piece)
-        await asyncio.sleep(start + count * pace.token - loop.time())
+        await clock.sleep(start + count * pace.token - clock.now())
     await response.write_eof(reply.tail)
     return response
 
@@ -112,7 +114,7 @@ async def _header_drip(delivery: Delivery) -> web.StreamResponse:
     transport.write(_ENDLESS)
     while True:
         transport.write(b".")
-        await asyncio.sleep(delivery.interval)
+        await delivery.clock.sleep(delivery.interval)
 
 
 async def _body_drip(delivery: Delivery) -> web.StreamResponse:
@@ -120,7 +122,7 @@ async def _body_drip(delivery: Delivery) -> web.StreamResponse:
     response = await delivery.begin(len(body))
     for place in range(len(body) - 1):
         await response.write(body[place : place + 1])
-        await asyncio.sleep(delivery.interval)
+        await delivery.clock.sleep(delivery.interval)
     await response.write_eof(body[-1:])
     return response
 
@@ -143,7 +145,8 @@ async def _break(delivery: Delivery, end: Callable[[asyncio.Transport], None]) -
     half = len(body) // 2
     response = await delivery.begin(len(body))
     await response.write(body[:half])
-    await asyncio.sleep(delivery.interval)  # what was written goes out before a reset drops it
+    # What was written goes out before a reset drops it.
+    await delivery.clock.sleep(delivery.interval)
     end(delivery.transport)
     raise ConnectionResetError(_BROKEN)
 
