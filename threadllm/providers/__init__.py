@@ -4,6 +4,7 @@ The rooms here read statuses, headers and bodies that somebody else received. Th
 request, keep no state and know no HTTP library.
 """
 
+from threadllm.providers.limits import Allowance, Kind, limits_of, mentions_limits
 from threadllm.providers.reply import ERRORS, Reply, parse_body
 from threadllm.providers.shapes import is_transient, reply_of, status_of
 from threadllm.providers.usage import StreamUsage, usage_of
@@ -12,10 +13,14 @@ from threadllm.providers.waits import seconds_to_wait
 
 __all__ = [
     "ERRORS",
+    "Allowance",
+    "Kind",
     "Reply",
     "StreamUsage",
     "Verdict",
     "is_transient",
+    "limits_of",
+    "mentions_limits",
     "parse_body",
     "reply_of",
     "seconds_to_wait",

@@ -7,12 +7,11 @@ and so is a wait of no time at all: obeyed, it would be asked for again and agai
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+
+from threadllm.providers.figures import http_date, number, sent_at
 
 if TYPE_CHECKING:
     from threadllm.providers.reply import Reply
@@ -20,38 +19,18 @@ if TYPE_CHECKING:
 _DURATION = re.compile(r"([0-9.]{1,30})s")
 
 
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
-
-
 def _milliseconds(reply: Reply, _now: float) -> float | None:
-    value = _number(reply.headers.get("retry-after-ms", ""))
+    value = number(reply.headers.get("retry-after-ms", ""))
     return None if value is None else value / 1000
 
 
 def _seconds(reply: Reply, _now: float) -> float | None:
-    return _number(reply.headers.get("retry-after", ""))
+    return number(reply.headers.get("retry-after", ""))
 
 
 def _until_date(reply: Reply, now: float) -> float | None:
-    """A date is held against the server's own Date: this machine's clock may be wrong."""
-    until = _date(reply.headers.get("retry-after", ""))
-    if until is None:
-        return None
-    sent = _date(reply.headers.get("date", ""))
-    return until.timestamp() - (sent.timestamp() if sent else now)
+    until = http_date(reply.headers.get("retry-after", ""))
+    return None if until is None else until - sent_at(reply, now)
 
 
 def _retry_info(reply: Reply, _now: float) -> float | None:
@@ -59,7 +38,7 @@ def _retry_info(reply: Reply, _now: float) -> float | None:
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, Mapping) and str(detail.get("@type", "")).endswith("RetryInfo"):
             duration = _DURATION.fullmatch(str(detail.get("retryDelay", "")))
-            return _number(duration[1]) if duration else None
+            return number(duration[1]) if duration else None
     return None
 
 
