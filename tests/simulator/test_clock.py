@@ -27,10 +27,13 @@ def system(monkeypatch):
 def test_its_time_passes_faster(system):
     """Seconds pass `speed` times as fast, and dates do from where they were."""
     clock = FastClock(20.0)
-    before = clock.now()
-    assert (clock.time(), clock.date()) == (1_700_000_000.0, "Tue, 14 Nov 2023 22:13:20 GMT")
+    assert (clock.now(), clock.time(), clock.date()) == (
+        0.0,
+        1_700_000_000.0,
+        "Tue, 14 Nov 2023 22:13:20 GMT",
+    )
     system.advance(3)
-    assert (clock.now() - before, clock.time()) == (60.0, 1_700_000_060.0)
+    assert (clock.now(), clock.time()) == (60.0, 1_700_000_060.0)
     assert clock.date() == "Tue, 14 Nov 2023 22:14:20 GMT"
     assert clock.real(60.0) == 3.0
 
@@ -39,7 +42,7 @@ def test_at_speed_one_it_is_the_machines(system):
     """By default the clock tells what the machine's tells."""
     clock = FastClock()
     system.advance(7.5)
-    assert (clock.now(), clock.time()) == (system.monotonic(), system.time())
+    assert (clock.now(), clock.time()) == (7.5, system.time())
 
 
 def test_limits_are_of_its_time(system):

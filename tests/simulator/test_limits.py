@@ -1,68 +1,10 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.simulator.support import chat, connect, until
+from tests.simulator.support import chat, chat_body, connect, post, until
 from threadllm.exceptions import OptionError
 from threadllm.simulator import Fault, Limits, Simulator
-from threadllm.simulator.limits import Account, Level, Refusal, TokenBucket
-
-arrivals = st.lists(
-    st.tuples(st.floats(0, 30), st.floats(0.5, 20)), max_size=60
-)  # seconds since the last, cost
-
-
-@given(arrivals, st.floats(1, 6000), st.floats(1, 100))
-def test_no_window_holds_more_than_rate_and_burst(arrivals, per_minute, size):
-    """In no window does the bucket give more than its size and what flows in meanwhile."""
-    bucket, now, taken = TokenBucket(per_minute, size), 1000.0, []
-    for pause, cost in arrivals:
-        now += pause
-        if not bucket.wait(cost, now):
-            bucket.take(cost, now)
-            taken.append((now, cost))
-    for first, (start, _) in enumerate(taken):
-        total = 0.0
-        for moment, cost in taken[first:]:
-            total += cost
-            assert total <= size + per_minute / 60 * (moment - start) + 1e-6
-
-
-@given(st.floats(1, 6000), st.floats(1, 100), st.lists(st.floats(0.5, 1), max_size=60))
-def test_a_wait_is_long_enough(per_minute, size, costs):
-    """Whoever waits as long as the bucket says is let in."""
-    bucket, now = TokenBucket(per_minute, size), 1000.0
-    for cost in costs:
-        now += bucket.wait(cost, now)
-        assert bucket.wait(cost, now) == 0
-        bucket.take(cost, now)
-
-
-def test_a_bucket_refills_continuously():
-    """A bucket of 60 a minute gains one a second and is never more than full."""
-    bucket = TokenBucket(60, 10)
-    for _ in range(10):
-        bucket.take(1, 100.0)
-    levels = [bucket.level(100.0 + seconds) for seconds in (0, 2.5, 1000)]
-    assert levels == [Level(60, 0, 10.0), Level(60, 2, 7.5), Level(60, 10, 0.0)]
-
-
-def test_an_account_charges_nothing_for_a_refusal():
-    """A request is let in by all limits or charged to none."""
-    account = Account(Limits(requests_per_minute=60, tokens_per_minute=60, burst=2))
-    answers = [account.admit(tokens, 0.0) for tokens in (50, 20, 10, 0)]
-    assert answers == [None, Refusal("tokens", 10.0), None, Refusal("requests", 1.0)]
-    assert account.levels(0.0) == {"requests": Level(60, 0, 2.0), "tokens": Level(60, 0, 60.0)}
-
-
-def test_concurrency_is_given_back():
-    """A place in flight is free again when its request is over."""
-    account = Account(Limits(concurrency=1))
-    answers = [account.admit(1, 0.0), account.admit(1, 0.0)]
-    account.leave()
-    assert [*answers, account.admit(1, 0.0)] == [None, Refusal("concurrency", None), None]
 
 
 def test_over_the_limit_with_openais_headers():
@@ -94,6 +36,94 @@ def test_retry_after_can_be_left_out():
     assert not [name for name in refused.headers if name.startswith("retry-after")]
 
 
+def test_the_wait_of_one_that_never_may_is_not_told():
+    """A request of more tokens than a minute has is refused without a time to come back."""
+    with Simulator(limits=Limits(tokens_per_minute=5)) as sim:
+        refused = chat(sim)
+    assert (refused.status_code, refused.json()["error"]["type"]) == (429, "tokens")
+    assert not [name for name in refused.headers if name.startswith("retry-after")]
+
+
+def limit_headers(response):
+    """The headers that tell limits, without the times that pass meanwhile."""
+    return {
+        name: value
+        for name, value in response.headers.items()
+        if "ratelimit" in name and "reset" not in name
+    }
+
+
+def test_headers_can_be_left_out():
+    """A provider may be silent about its limits, and still say how long to wait."""
+    with Simulator(limits=Limits(requests_per_minute=1, headers=False)) as sim:
+        good, refused = chat(sim), chat(sim)
+    assert (good.status_code, refused.status_code) == (200, 429)
+    assert limit_headers(good) == limit_headers(refused) == {}
+    assert refused.headers["retry-after"] == "60"
+
+
+def test_a_limit_a_day_takes_the_place_of_the_minutes_in_openais_headers():
+    """Where there is one a day, OpenAI's dialect tells that one; both are enforced."""
+    limits = Limits(requests_per_day=8640, requests_per_minute=2)
+    with Simulator(limits=limits) as sim:
+        good, _, refused = chat(sim), chat(sim), chat(sim)
+    assert limit_headers(good) == {
+        "x-ratelimit-limit-requests": "8640",
+        "x-ratelimit-remaining-requests": "8639",
+    }
+    assert good.headers["x-ratelimit-reset-requests"] == "10s"
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "30")
+    assert refused.json()["error"]["message"] == "Limit reached: requests."
+
+
+def test_a_day_that_is_used_up():
+    """Over the limit of the day the wait is as long as the day's refill takes."""
+    with Simulator(limits=Limits(requests_per_day=2)) as sim:
+        answers = [chat(sim) for _ in range(3)]
+    assert [one.status_code for one in answers] == [200, 200, 429]
+    assert answers[2].headers["retry-after"] == "43200"
+    assert answers[2].headers["x-ratelimit-reset-requests"].startswith("23h59m")
+    error = answers[2].json()["error"]
+    assert (error["type"], error["message"]) == ("requests", "Limit reached: requests-per-day.")
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_openai_enforces_input_and_output_apart_without_a_header(side):
+    """In OpenAI's dialect tokens of one side are limited, and no header tells."""
+    with Simulator(limits=Limits(**{f"{side}_tokens_per_minute": 11})) as sim:
+        good, refused = chat(sim, "a" * 40, max_tokens=10), chat(sim, "b" * 40, max_tokens=10)
+    assert (good.status_code, refused.status_code) == (200, 429)
+    assert limit_headers(good) == limit_headers(refused) == {}
+    error = refused.json()["error"]
+    assert (error["type"], error["message"]) == ("tokens", f"Limit reached: {side}-tokens.")
+    assert 45 <= int(refused.headers["retry-after"]) <= 50
+
+
+def test_anthropic_tells_input_and_output_apart():
+    """In Anthropic's dialect each side has its headers, and a day has none."""
+    limits = Limits(
+        input_tokens_per_minute=6000, output_tokens_per_minute=600, requests_per_day=100
+    )
+    with Simulator(limits=limits) as sim:
+        good = post(sim, "/v1/messages", {**chat_body("a" * 40), "max_tokens": 5})
+    assert limit_headers(good) == {
+        "anthropic-ratelimit-input-tokens-limit": "6000",
+        "anthropic-ratelimit-input-tokens-remaining": "5990",
+        "anthropic-ratelimit-output-tokens-limit": "600",
+        "anthropic-ratelimit-output-tokens-remaining": "595",
+    }
+    assert good.headers["anthropic-ratelimit-input-tokens-reset"].endswith("Z")
+
+
+def test_a_fixed_window_through_http():
+    """What comes too late in the minute is told to come back at its end."""
+    with Simulator(limits=Limits(requests_per_minute=2, window="fixed")) as sim:
+        answers = [chat(sim) for _ in range(3)]
+    assert [one.status_code for one in answers] == [200, 200, 429]
+    assert answers[2].headers["retry-after"] == "60"
+    assert answers[0].headers["x-ratelimit-reset-requests"] == "1m0s"
+
+
 def test_each_key_has_its_own_limits():
     """What one key uses up another still has."""
     with Simulator(limits=Limits(requests_per_minute=1)) as sim:
@@ -121,6 +151,46 @@ def test_over_the_concurrency():
         ({"tokens_per_minute": math.inf}, "tokens_per_minute=inf: give a finite number above 0"),
         ({"burst": 0, "requests_per_minute": 1}, "burst=0: give a finite number of at least 1"),
         ({"burst": 5}, "burst=5: give requests_per_minute with it"),
+        ({"burst": 5, "requests_per_day": 5}, "burst=5: give requests_per_minute with it"),
+        ({"requests_per_day": -1}, "requests_per_day=-1: give a finite number above 0"),
+        ({"input_tokens_per_minute": 0}, "input_tokens_per_minute=0: give a finite number above 0"),
+        ({"output_tokens_per_minute": 0}, "output_tokens_per_minute=0: give a finite number above"),
+        ({"refill": 0, "requests_per_minute": 1}, "refill=0: give a finite number above 0"),
+        ({"refill": 61, "requests_per_minute": 1}, "refill=61: give 60 or less, and a rate with"),
+        ({"refill": 5, "concurrency": 1}, "refill=5: give 60 or less, and a rate with it"),
+        ({"moves": ((1, 2),)}, "moves=((1, 2),): give a limit that moves with it"),
+        *(
+            (
+                {"moves": moves, "concurrency": 1},
+                f"moves={moves!r}: give pairs of seconds and a factor above 0, in order of time: (",
+            )
+            for moves in (
+                ((-1, 2),),
+                ((math.inf, 2),),
+                ((1, 0),),
+                ((1, math.nan),),
+                ((2, 1), (1, 2)),
+                ((1, 1), (1, 2)),
+            )
+        ),
+        ({"window": "sliding"}, "window='sliding': give one of bucket, fixed"),
+        ({"window": "fixed", "concurrency": 1}, "window='fixed': give a rate with it"),
+        (
+            {"window": "fixed", "requests_per_minute": 10, "burst": 5},
+            "window='fixed': it has no burst and no refill",
+        ),
+        (
+            {"window": "fixed", "requests_per_minute": 10, "refill": 5},
+            "window='fixed': it has no burst and no refill",
+        ),
+        (
+            {"window": "fixed", "requests_per_minute": 0.5},
+            "requests_per_minute=0.5: give a finite number of at least 1",
+        ),
+        (
+            {"window": "fixed", "requests_per_day": 0.5},
+            "requests_per_day=0.5: give a finite number of at least 1",
+        ),
     ],
 )
 def test_limits_that_cannot_be(options, text):

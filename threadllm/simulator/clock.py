@@ -22,15 +22,16 @@ class FastClock:
     def __init__(self, speed: float = 1.0) -> None:
         positive(speed=speed)
         self._speed = speed
-        self._made = SYSTEM.time()
+        self._made = SYSTEM.monotonic()
+        self._date = SYSTEM.time()
 
     def now(self) -> float:
-        """Seconds on a clock that never goes back, from an arbitrary start."""
-        return SYSTEM.monotonic() * self._speed
+        """Seconds since its making, on a clock that never goes back."""
+        return (SYSTEM.monotonic() - self._made) * self._speed
 
     def time(self) -> float:
-        """Seconds since 1970; at the clock's making it was what the machine's said."""
-        return self._made + (SYSTEM.time() - self._made) * self._speed
+        """Seconds since 1970; at its making it was what the machine's said."""
+        return self._date + (SYSTEM.time() - self._date) * self._speed
 
     def date(self) -> str:
         """The same as a `Date` header has it."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from threadllm.exceptions import OptionError
+from threadllm.simulator.accounts import Accounts, Refusal
 from threadllm.simulator.counts import Counts, Ledger, Visit
 from threadllm.simulator.dialects import ENDPOINTS, dialect_of
 from threadllm.simulator.dialects.fields import parsed
@@ -22,13 +23,13 @@ from threadllm.simulator.dialects.values import Ask, Reply, RequestError
 from threadllm.simulator.exchange import Exchange, told
 from threadllm.simulator.faults import OK, Fault, Rates, Script, ScriptLike
 from threadllm.simulator.latency import AT_ONCE, Latency
-from threadllm.simulator.limits import Account, Limits, Refusal
 from threadllm.simulator.text import digest, roll
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from threadllm.simulator.clock import FastClock
+    from threadllm.simulator.limits import Limits
 
 CONTROL = "/__simulator__/"
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
@@ -67,7 +68,7 @@ class Provider:
             raise OptionError("api_keys: give a list of keys, even for one")
         self._labels = None if api_keys is None else {label_of(key) for key in api_keys}
         self._clock = clock
-        self._accounts: dict[tuple[str, str], Account] = {}
+        self._accounts = Accounts(limits)
         self._ledger = Ledger()
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -129,10 +130,11 @@ class Provider:
         scripted = self._script.take(ask.prompt)
         if scripted and scripted.kind != "ok":
             return await exchange.deliver(_reply(exchange, ask), scripted)
-        account = self._account(exchange.dialect.name, label)
         now = self._clock.now()
-        refusal = account.admit(ask.input_tokens + ask.output_tokens, now)
-        headers = exchange.dialect.levels(account.levels(now), self._clock.time())
+        account = self._accounts.of(exchange.dialect.name, label, now)
+        refusal = account.admit(ask.input_tokens, ask.output_tokens, now)
+        levels = account.levels(now) if self._limits.headers else {}
+        headers = exchange.dialect.levels(levels, self._clock.time())
         if refusal:
             return await self._refuse(exchange, refusal, headers)
         try:
@@ -142,11 +144,6 @@ class Provider:
             return await exchange.deliver(_reply(exchange, ask), fault, pace, headers)
         finally:
             account.leave()
-
-    def _account(self, dialect: str, label: str) -> Account:
-        if (account := self._accounts.get((dialect, label))) is None:
-            account = self._accounts[dialect, label] = Account(self._limits)
-        return account
 
     def _read(self, request: web.BaseRequest, raw: bytes, label: str) -> Ask:
         endpoint = ENDPOINTS.get(request.path)

@@ -35,7 +35,7 @@ from threadllm.simulator.text import pieces
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from threadllm.simulator.limits import Level
+    from threadllm.simulator.buckets import Level
 
 _ERRORS = {
     401: "authentication_error",
@@ -47,6 +47,7 @@ _ERRORS = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+_SHOWN = ("requests", "tokens", "input-tokens", "output-tokens")
 
 
 def _error(problem: RequestError) -> Json:
@@ -57,7 +58,9 @@ def _error(problem: RequestError) -> Json:
 
 def _levels(levels: Mapping[str, Level], now: float) -> dict[str, str]:
     headers = {}
-    for name, level in levels.items():
+    for name in _SHOWN:
+        if (level := levels.get(name)) is None:
+            continue
         headers[f"anthropic-ratelimit-{name}-limit"] = str(level.limit)
         headers[f"anthropic-ratelimit-{name}-remaining"] = str(level.remaining)
         headers[f"anthropic-ratelimit-{name}-reset"] = timestamp(math.ceil(now + level.reset))

@@ -36,16 +36,20 @@ from threadllm.simulator.text import pieces
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from threadllm.simulator.limits import Level
+    from threadllm.simulator.buckets import Level
 
 _SECOND = 1000  # milliseconds
 _MINUTE = 60 * _SECOND
 _CODES = {401: "invalid_api_key", 402: "insufficient_quota", 429: "rate_limit_exceeded"}
+# What the headers call a limit; a later one takes the place of an earlier.
+_SHOWN = {"requests": "requests", "requests-per-day": "requests", "tokens": "tokens"}
+# What an error's type calls it.
+_TYPES = {**_SHOWN, "input-tokens": "tokens", "output-tokens": "tokens"}
 
 
 def _error(problem: RequestError) -> Json:
     usual = "server_error" if problem.server_side else "invalid_request_error"
-    kinds = {402: "insufficient_quota", 429: problem.about}
+    kinds = {402: "insufficient_quota", 429: _TYPES.get(problem.about, problem.about)}
     return {
         "error": {
             "message": problem.message,
@@ -69,7 +73,9 @@ def duration(seconds: float) -> str:
 
 def _levels(levels: Mapping[str, Level], _now: float) -> dict[str, str]:
     headers = {}
-    for name, level in levels.items():
+    for about, name in _SHOWN.items():
+        if (level := levels.get(about)) is None:
+            continue
         headers[f"x-ratelimit-limit-{name}"] = str(level.limit)
         headers[f"x-ratelimit-remaining-{name}"] = str(level.remaining)
         headers[f"x-ratelimit-reset-{name}"] = duration(level.reset)

@@ -18,7 +18,7 @@ from threadllm.simulator.text import TOKEN, answer_to, digest, tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from threadllm.simulator.limits import Level
+    from threadllm.simulator.buckets import Level
 
 Json: TypeAlias = "dict[str, object]"
 CREATED = 1_700_000_000  # seconds since 1970: the same prompt gets the same bytes
