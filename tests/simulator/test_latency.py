@@ -4,7 +4,7 @@ from statistics import fmean, pstdev
 import pytest
 import requests
 
-from tests.simulator.support import CHAT, chat, chat_body
+from tests.simulator.support import CHAT, chat, chat_body, connect, until
 from threadllm.clock import SYSTEM
 from threadllm.exceptions import OptionError
 from threadllm.simulator import Fault, Latency, Simulator, answer_to
@@ -18,6 +18,29 @@ def test_without_spread_every_answer_takes_the_mean():
     assert Pace(first=1.5, token=0.25).total(10) == 4.0
 
 
+def test_each_other_request_makes_an_answer_longer():
+    """The pace is slower by `load` for each request beside it, in all its parts."""
+    latency = Latency(mean=1.0, time_to_first_token=1.0, tokens_per_second=4, load=0.05)
+    paces = [latency.pace(0.5, others) for others in (0, 1, 20)]
+    assert [(pace.first, pace.token) for pace in paces] == [(2.0, 0.25), (2.1, 0.2625), (4.0, 0.5)]
+
+
+def test_the_load_is_that_of_the_whole_simulator(monkeypatch):
+    """Whatever is in flight when a request arrives counts, whichever its path, key or fate."""
+    seen = []
+    pace = Latency.pace
+    monkeypatch.setattr(
+        Latency, "pace", lambda self, roll, others: seen.append(others) or pace(self, roll, others)
+    )
+    with Simulator(script=[Fault(kind="hang")] * 2) as sim:
+        with connect(sim), connect(sim):
+            until(lambda: sim.counts().in_flight == 2)
+            chat(sim, headers={"x-api-key": "another"})
+        until(lambda: sim.counts().in_flight == 0)
+        chat(sim)
+    assert seen == [2, 0]
+
+
 def test_the_spread_keeps_the_mean():
     """Draws have the mean and the relative deviation asked for, and a tail to the right."""
     latency = Latency(mean=2.0, spread=0.5)
@@ -27,7 +50,9 @@ def test_the_spread_keeps_the_mean():
     assert draws[5000] < 2.0
 
 
-@pytest.mark.parametrize("name", ["mean", "spread", "time_to_first_token", "tokens_per_second"])
+@pytest.mark.parametrize(
+    "name", ["mean", "spread", "time_to_first_token", "tokens_per_second", "load"]
+)
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
 def test_figures_that_cannot_be(name, value):
     """A figure that is negative or not finite is refused by name."""

@@ -40,7 +40,8 @@ class Latency:
 
     An answer as a whole takes `mean` + `time_to_first_token` + its tokens / `tokens_per_second`;
     a streamed one begins after the first two. One draw from a lognormal distribution with mean 1
-    stretches or shrinks all of them. Refusals, errors and faults are sent at once.
+    stretches or shrinks all of them, and so does the load. Refusals, errors and faults are sent
+    at once.
 
     Attributes:
         mean: Seconds that each request takes on average before any token.
@@ -48,6 +49,10 @@ class Latency:
             1 for a long tail.
         time_to_first_token: Seconds from there to the first token.
         tokens_per_second: Tokens of the answer per second; 0 for all at once.
+        load: By how much each request that is in flight when another arrives makes the other's
+            answer take longer: at 0.05, one beside 20 others takes 1 + 20 x 0.05 = 2 times as
+            long. All requests of the simulator are counted, for as long as they last; those that
+            come later change nothing.
 
     Raises:
         OptionError: A figure is negative or not finite.
@@ -57,6 +62,7 @@ class Latency:
     spread: float = 0.0
     time_to_first_token: float = 0.0
     tokens_per_second: float = 0.0
+    load: float = 0.0
 
     def __post_init__(self) -> None:
         at_least(
@@ -65,11 +71,15 @@ class Latency:
             spread=self.spread,
             time_to_first_token=self.time_to_first_token,
             tokens_per_second=self.tokens_per_second,
+            load=self.load,
         )
 
-    def pace(self, roll: float) -> Pace:
-        """The pace that `roll`, a random number above 0 and below 1, gives one request."""
-        stretch = self._stretch(roll)
+    def pace(self, roll: float, others: int = 0) -> Pace:
+        """The pace that `roll`, a random number above 0 and below 1, gives one request.
+
+        It arrived when so many others were in flight.
+        """
+        stretch = self._stretch(roll) * (1 + others * self.load)
         token = 1 / self.tokens_per_second if self.tokens_per_second else 0.0
         return Pace((self.mean + self.time_to_first_token) * stretch, token * stretch)
 

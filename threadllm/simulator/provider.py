@@ -95,11 +95,12 @@ class Provider:
         label = label_of(key_of(request.headers))
         task = asyncio.current_task()
         assert task is not None, "aiohttp runs each request in a task"
+        others = len(self._tasks)
         self._tasks.add(task)
         try:
             with Visit(self._ledger, path, label) as visit:
                 exchange = Exchange(request, visit, dialect_of(request.path), self._clock)
-                return await self._serve(exchange, label)
+                return await self._serve(exchange, label, others)
         except ConnectionError:
             return web.Response()  # nobody gets it: the connection is gone
         finally:
@@ -119,7 +120,7 @@ class Provider:
                 return web.json_response({})
         return web.json_response({"error": "GET counts or POST reset"}, status=404)
 
-    async def _serve(self, exchange: Exchange, label: str) -> web.StreamResponse:
+    async def _serve(self, exchange: Exchange, label: str, others: int) -> web.StreamResponse:
         raw = await exchange.request.content.read()
         try:
             ask = self._read(exchange.request, raw, label)
@@ -140,7 +141,9 @@ class Provider:
         try:
             luck = (self._seed, ask.digest, nth)
             fault = scripted or self._rates.pick(roll("fault", *luck)) or OK
-            pace = self._latency.pace(roll("latency", *luck)) if fault.kind == "ok" else AT_ONCE
+            pace = AT_ONCE
+            if fault.kind == "ok":
+                pace = self._latency.pace(roll("latency", *luck), others)
             return await exchange.deliver(_reply(exchange, ask), fault, pace, headers)
         finally:
             account.leave()
