@@ -17,6 +17,7 @@ _NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,20})?)"
 _DURATION = re.compile(
     rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?"
 )
+_LONGEST_TEXT = 40
 _UNITS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
 _LAST_LETTERS = frozenset("dhms")
 # RFC 3339, 5.6, of which datetime.fromisoformat knows too little before Python 3.11.
@@ -67,6 +68,8 @@ def seconds_until(text: str, reply: Reply, now: float) -> float | None:
         reply: The answer that says it; moments are held against its Date.
         now: Unix seconds, for an answer without a Date.
     """
+    if len(text) > _LONGEST_TEXT:
+        return None
     if text[-1:] in _LAST_LETTERS:
         return _duration(text)
     moment = number(text)
@@ -81,6 +84,7 @@ def seconds_until(text: str, reply: Reply, now: float) -> float | None:
     return max(0.0, moment - sent_at(reply, now))
 
 
+@lru_cache(maxsize=256)  # a provider that is not hard pressed says the same few again and again
 def _duration(text: str) -> float | None:
     parts = _DURATION.fullmatch(text)
     if parts is None:
@@ -89,6 +93,7 @@ def _duration(text: str) -> float | None:
     return sum([float(part) * unit for part, unit in each if part])
 
 
+@lru_cache(maxsize=64)  # several limits are reset at one moment
 def _rfc_3339(text: str) -> float | None:
     parts = _RFC_3339.fullmatch(text)
     if parts is None:
