@@ -1,6 +1,6 @@
 import pytest
 
-from threadllm.providers import ERRORS, Reply, Verdict, parse_body, verdict_on
+from threadllm.providers import ERRORS, Reply, Verdict, advice, parse_body, verdict_on
 from threadllm.providers.verdict import effective_status
 from threadllm.retry import Retry
 
@@ -24,32 +24,36 @@ def test_what_is_no_error_is_ok(status):
 
 @pytest.mark.parametrize("status", ERRORS)
 def test_each_error_status_has_its_verdict(status):
-    """Some are tried again, a 429 is a matter of pace, and no retry mends the rest."""
+    """Some are tried again, a 429 is a matter of pace, some stop the run, the rest an item."""
     expected = dict.fromkeys([408, 409, 425, 500, 502, 503, 504, 529], Verdict.RETRY)
     expected[429] = Verdict.PACE
+    expected |= dict.fromkeys([401, 402, 403], Verdict.STOP)
 
     assert verdict(status) is expected.get(status, Verdict.FAIL)
 
 
 FAIL, OK, PACE, RETRY = Verdict.FAIL, Verdict.OK, Verdict.PACE, Verdict.RETRY
+STOP = Verdict.STOP
 BODIES = {
-    "OpenAI, no credit": (429, error(type="insufficient_quota", code="insufficient_quota"), FAIL),
-    "no credit, null code": (429, error(type="insufficient_quota", code=None), FAIL),
-    "no credit, null type": (429, error(type=None, code="insufficient_quota"), FAIL),
-    "no credit, only a code": (429, error(code="insufficient_quota"), FAIL),
-    "no credit, as the SDK unwraps it": (429, {"type": "insufficient_quota"}, FAIL),
-    "no credit, in an array": (429, [error(code="insufficient_quota")], FAIL),
+    "OpenAI, no credit": (429, error(type="insufficient_quota", code="insufficient_quota"), STOP),
+    "no credit, null code": (429, error(type="insufficient_quota", code=None), STOP),
+    "no credit, null type": (429, error(type=None, code="insufficient_quota"), STOP),
+    "no credit, only a code": (429, error(code="insufficient_quota"), STOP),
+    "no credit, as the SDK unwraps it": (429, {"type": "insufficient_quota"}, STOP),
+    "no credit, in an array": (429, [error(code="insufficient_quota")], STOP),
+    "OpenAI, no account": (429, error(type="billing_not_active", code=None), STOP),
+    "OpenAI, no account, only a code": (429, error(code="billing_not_active"), STOP),
     "no credit elsewhere": (429, error(param="insufficient_quota"), PACE),
     "OpenAI, too fast": (429, error(type="tokens", code="rate_limit_exceeded"), PACE),
     "Anthropic, contract's limit": (
         429,
         error(type="rate_limit_error", details={"error_code": "contract_spend_limit_reached"}),
-        FAIL,
+        STOP,
     ),
     "Anthropic, enforced limit": (
         429,
         error(type="rate_limit_error", details={"error_code": "enforced_spend_limit_reached"}),
-        FAIL,
+        STOP,
     ),
     "Anthropic, too fast": (
         429,
@@ -73,12 +77,26 @@ BODIES = {
     "OpenRouter, a number": (200, error(code=502, message="no answer"), RETRY),
     "OpenRouter, digits": (200, error(code="502"), RETRY),
     "OpenRouter, too fast": (200, error(code=429), PACE),
-    "OpenRouter, no credit": (200, error(code=429, type="insufficient_quota"), FAIL),
-    "OpenRouter, payment": (200, error(code=402), FAIL),
+    "OpenRouter, no credit": (200, error(code=429, type="insufficient_quota"), STOP),
+    "OpenRouter, payment": (200, error(code=402), STOP),
     "OpenRouter, in an array": (200, [error(code=500)], RETRY),
     "Anthropic's stream, busy": (200, error(type="overloaded_error"), RETRY),
     "Anthropic's stream, too fast": (200, error(type="rate_limit_error"), PACE),
-    "Anthropic's stream, key": (200, error(type="authentication_error"), FAIL),
+    "Anthropic's stream, key": (200, error(type="authentication_error"), STOP),
+    "Anthropic's stream, billing": (200, error(type="billing_error"), STOP),
+    "Anthropic's stream, permission": (200, error(type="permission_error"), STOP),
+    "Anthropic's stream, spent": (
+        200,
+        error(type="rate_limit_error", details={"error_code": "enforced_spend_limit_reached"}),
+        STOP,
+    ),
+    "OpenAI's stream, no credit": (200, error(type="insufficient_quota", code=None), STOP),
+    "OpenAI's stream, only a code": (200, error(code="insufficient_quota"), STOP),
+    "OpenRouter, flagged": (403, error(code=403, metadata={"flagged_input": "a"}), FAIL),
+    "OpenRouter, flagged in a stream": (200, error(code=403, metadata={"flagged_input": ""}), FAIL),
+    "OpenRouter, forbidden": (403, error(code=403, metadata={"provider_name": "p"}), STOP),
+    "forbidden, odd fields": (403, error(metadata=["flagged_input"]), STOP),
+    "flagged, another status": (400, error(metadata={"flagged_input": "a"}), FAIL),
     "a code before a type": (200, error(code=429, type="api_error"), PACE),
     "no known code": (200, error(code="context_length", type="odd"), OK),
     "a code that is no error": (200, error(code=200), OK),
@@ -111,7 +129,14 @@ def test_a_body_is_judged_by_its_fields(status, body, expected):
         (500, "false", None, FAIL),
         (429, "false", None, FAIL),
         (429, "true", None, PACE),
-        (429, "true", error(code="insufficient_quota"), FAIL),
+        (401, "false", None, STOP),
+        (402, "true", None, RETRY),
+        (403, "true", None, RETRY),
+        (403, "yes", None, STOP),
+        (429, "true", error(code="insufficient_quota"), STOP),
+        (429, "false", error(code="insufficient_quota"), STOP),
+        (200, "true", error(type="insufficient_quota"), STOP),
+        (200, "true", error(type="billing_error"), RETRY),
         (400, "yes", None, FAIL),
         (500, "", None, RETRY),
         (200, "true", None, OK),
@@ -130,12 +155,60 @@ def test_statuses_are_the_users():
     assert judged == [RETRY, FAIL, FAIL]
 
 
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_what_the_user_tries_again_stops_no_run(status):
+    """It passes, so the server's order against it is of the one item."""
+    refused = Reply(status, {"x-should-retry": "false"})
+
+    assert verdict_on(Reply(status), {status}) is RETRY
+    assert verdict_on(refused, {status}) is FAIL
+    assert verdict_on(refused, STATUSES) is STOP
+
+
+@pytest.mark.parametrize("statuses", [{429}, {500}])
+def test_no_credit_stops_whatever_is_tried_again(statuses):
+    """No list of statuses brings credit."""
+    assert verdict_on(Reply(429, {}, error(code="insufficient_quota")), statuses) is STOP
+
+
+KEY, FORBIDDEN = "The key was not accepted", "The key may not do this"
+CREDIT = "No credit is left, or a spending limit was reached"
+
+
+@pytest.mark.parametrize(
+    ("reply", "meaning", "remedy"),
+    [
+        (Reply(401), KEY, "set a valid one"),
+        (Reply(402), CREDIT, "add credit or raise the limit"),
+        (Reply(403), FORBIDDEN, "check its permissions, the model and the region"),
+        (Reply(429, {}, error(code="insufficient_quota")), CREDIT, "add credit or raise the limit"),
+        (Reply(403, {}, error(code="insufficient_quota")), CREDIT, "add credit or raise the limit"),
+        (Reply(200, {}, error(type="authentication_error")), KEY, "set a valid one"),
+        (Reply(200, {}, error(type="insufficient_quota")), CREDIT, "add credit or raise the limit"),
+        (Reply(200, {}, error(code="402")), CREDIT, "add credit or raise the limit"),
+    ],
+)
+def test_a_stop_says_what_to_do(reply, meaning, remedy):
+    """One sentence a cause: what it means, and the way out of it."""
+    assert verdict_on(reply, STATUSES) is STOP
+    assert advice(reply) == f"{meaning}: {remedy}."
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500])
+def test_there_is_no_advice_where_nothing_stops(status):
+    """An answer of another verdict is not explained."""
+    assert advice(Reply(status)) == ""
+
+
 @pytest.mark.parametrize(
     ("reply", "status"),
     [
         (Reply(503, {}, error(code=429)), 503),
         (Reply(200, {}, error(code="429")), 429),
         (Reply(200, {}, error(type="billing_error")), 402),
+        (Reply(200, {}, error(type="insufficient_quota")), 429),
+        (Reply(200, {}, error(code="insufficient_quota")), 429),
+        (Reply(401), 401),
         (Reply(204), 204),
     ],
 )

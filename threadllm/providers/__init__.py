@@ -8,7 +8,7 @@ from threadllm.providers.limits import Allowance, Kind, limits_of, mentions_limi
 from threadllm.providers.reply import ERRORS, Reply, parse_body
 from threadllm.providers.shapes import is_transient, reply_of, status_of
 from threadllm.providers.usage import StreamUsage, usage_of
-from threadllm.providers.verdict import Verdict, verdict_on
+from threadllm.providers.verdict import Verdict, advice, verdict_on
 from threadllm.providers.waits import seconds_to_wait
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Reply",
     "StreamUsage",
     "Verdict",
+    "advice",
     "is_transient",
     "limits_of",
     "mentions_limits",
