@@ -66,13 +66,13 @@ class TokenBucket:
 
     def ready(self, cost: float, now: float) -> float:
         """See `Meter.ready`."""
-        if cost <= self._seen(now) + self._flow(now) * EARLY:
+        if self._holds(cost, self._seen(now), now):
             return now
         at, left = now, self._held(now)
         while at < math.inf:
             size, end = self._size(at), self._course.next(at)
             left = min(left, size)
-            if cost <= size:
+            if self._holds(cost, size, at):
                 moment = self._shown(at + max(0.0, cost - left) / self._flow(at))
                 if moment + EARLY < end:
                     return max(moment, now)
@@ -100,6 +100,9 @@ class TokenBucket:
 
     def _flow(self, now: float) -> float:
         return self._rate.flow(self._course.factor(now))
+
+    def _holds(self, cost: float, left: float, now: float) -> bool:
+        return cost <= left + self._flow(now) * EARLY
 
     def _looked(self, now: float) -> float:
         """When it was looked into last."""
