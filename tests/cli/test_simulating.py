@@ -95,23 +95,43 @@ def test_settings_are_handed_to_the_simulator(cli, made):
     done = cli(
         "simulate",
         *("--latency", 1, "--spread", 0, "--ttft", 2, "--tps", 30),
-        *("--rpm", 60, "--tpm", 600, "--concurrency", 5),
-        *("--throttled", 0.25, "--errors", 0.5, "--seed", 7, "--port", 8080),
+        *("--load", 0.05, "--rpm", 60, "--tpm", 600, "--rpd", 6000, "--burst", 9),
+        *("--refill", 10, "--concurrency", 5),
+        *("--throttled", 0.25, "--errors", 0.5, "--seed", 7, "--port", 8080, "--speed", 20),
     )
 
     assert done == (0, "", "")
     assert made == [
         {
-            "latency": Latency(mean=1, spread=0, time_to_first_token=2, tokens_per_second=30),
-            "limits": Limits(concurrency=5, requests_per_minute=60, tokens_per_minute=600),
+            "latency": Latency(1, 0, time_to_first_token=2, tokens_per_second=30, load=0.05),
+            "limits": Limits(
+                concurrency=5,
+                requests_per_minute=60,
+                tokens_per_minute=600,
+                requests_per_day=6000,
+                burst=9,
+                refill=10,
+            ),
             "faults": [
                 Fault(status=429, rate=0.25, retry_after=1),
                 Fault(status=503, rate=0.5),
             ],
             "seed": 7,
             "port": 8080,
+            "speed": 20,
         }
     ]
+
+
+def test_a_silent_provider_with_fixed_windows(cli, made):
+    """Switched on, windows are fixed, and nothing is told, of refusals by chance neither."""
+    cli("simulate", "--rpm", 60, "--fixed", 1, "--silent", 1, "--throttled", 0.5)
+
+    [options] = made
+    assert options["limits"] == Limits(
+        requests_per_minute=60, window="fixed", headers=False, retry_after=False
+    )
+    assert options["faults"] == [Fault(status=429, rate=0.5)]
 
 
 def test_without_settings_it_is_lively_and_without_limits(cli, made):
@@ -125,6 +145,7 @@ def test_without_settings_it_is_lively_and_without_limits(cli, made):
             "faults": [],
             "seed": 0,
             "port": 0,
+            "speed": 1,
         }
     ]
 
@@ -136,8 +157,8 @@ def test_without_settings_it_is_lively_and_without_limits(cli, made):
         (
             "rate=1",
             (
-                "--simulate rate=1: the keys are latency, spread, ttft, tps, rpm, tpm, "
-                "concurrency, throttled, errors, seed, port"
+                "--simulate rate=1: the keys are latency, spread, ttft, tps, load, rpm, tpm, rpd, "
+                "concurrency, burst, refill, fixed, silent, throttled, errors, seed, port, speed"
             ),
         ),
         ("rpm=many", "--simulate rpm='many': give a number above 0"),
@@ -151,6 +172,11 @@ def test_without_settings_it_is_lively_and_without_limits(cli, made):
             "port=70000",
             "--simulate port='70000': give a port from 1 to 65535, or 0 for any that is free",
         ),
+        ("silent=yes", "--simulate silent='yes': give 1 for yes, 0 for no"),
+        ("fixed=2", "--simulate fixed='2': give 1 for yes, 0 for no"),
+        ("speed=0", "--simulate speed='0': give a number above 0"),
+        ("burst=5", "burst=5: give rpm with it"),
+        ("fixed=1", "fixed: give a rate with it"),
         ("errors=1", "throttled and errors: they add up to more than 1. Lower them"),
     ],
 )

@@ -8,14 +8,14 @@ from argparse import ArgumentTypeError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from threadllm.cli.arguments import COUNT, NUMBER, PORT, POSITIVE, SEED, SHARE
+from threadllm.cli.arguments import COUNT, NUMBER, PORT, POSITIVE, SEED, SHARE, Number
 from threadllm.exceptions import OptionError
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Generator, Iterable, Mapping
 
-    from threadllm.simulator import Simulator
+    from threadllm.simulator import Limits, Simulator
 
 
 class Setting(NamedTuple):
@@ -26,6 +26,7 @@ class Setting(NamedTuple):
     meaning: str
 
 
+_SWITCH = Number(int, lambda n: n in {0, 1}, "1 for yes, 0 for no")
 _SETTINGS = {
     "latency": Setting(NUMBER, 0.3, "mean seconds that an answer takes (%(default)s)"),
     "spread": Setting(
@@ -33,14 +34,35 @@ _SETTINGS = {
     ),
     "ttft": Setting(NUMBER, 0.0, "more seconds, to the first token (%(default)s)"),
     "tps": Setting(NUMBER, 0.0, "tokens a second from there; 0: all at once (%(default)s)"),
+    "load": Setting(
+        NUMBER, 0.0, "by how much each request in flight makes the next take longer (%(default)s)"
+    ),
     "rpm": Setting(POSITIVE, None, "requests per minute per key, above which it answers 429"),
     "tpm": Setting(POSITIVE, None, "tokens per minute per key, likewise"),
+    "rpd": Setting(POSITIVE, None, "requests per day per key, likewise"),
     "concurrency": Setting(COUNT, None, "requests in flight per key, likewise"),
+    "burst": Setting(
+        COUNT, None, "requests that may come at once after a quiet time (a minute's worth)"
+    ),
+    "refill": Setting(
+        POSITIVE, None, "seconds from refill to refill of what may come (continuously)"
+    ),
+    "fixed": Setting(
+        _SWITCH, 0, "1: all of it comes back at the end of each minute or day (%(default)s)"
+    ),
+    "silent": Setting(_SWITCH, 0, "1: no limit and no time to wait is told (%(default)s)"),
     "throttled": Setting(SHARE, 0.0, "share of requests that get a 429, 0 to 1 (%(default)s)"),
     "errors": Setting(SHARE, 0.0, "share of requests that get a 503, 0 to 1 (%(default)s)"),
     "seed": Setting(SEED, 0, "what chance is drawn from (%(default)s)"),
     "port": Setting(PORT, 0, "0 for any that is free (%(default)s)"),
+    "speed": Setting(
+        POSITIVE,
+        1.0,
+        "its time passes so many times as fast, for clients whose does as well (%(default)s)",
+    ),
 }
+# What limits are called here, where an error names them.
+_NAMES = {"requests_per_minute": "rpm", "requests_per_day": "rpd", "window='fixed'": "fixed"}
 _RETRY_AFTER = 1  # second, that a 429 by chance asks to wait
 _KEY = "sk-simulated"
 
@@ -132,7 +154,7 @@ def _parsed(pairs: Iterable[str]) -> dict[str, float | None]:
 
 def _simulator(values: Mapping[str, Any]) -> Simulator:
     try:
-        from threadllm.simulator import Fault, Latency, Limits, Simulator
+        from threadllm.simulator import Fault, Latency, Simulator
     except ImportError as error:
         raise OptionError(
             f"the simulator needs {error.name or error}: pip install 'threadllm[sim]'"
@@ -140,7 +162,11 @@ def _simulator(values: Mapping[str, Any]) -> Simulator:
     if values["throttled"] + values["errors"] > 1:
         raise OptionError("throttled and errors: they add up to more than 1. Lower them")
     faults = [
-        Fault(status=429, rate=values["throttled"], retry_after=_RETRY_AFTER),
+        Fault(
+            status=429,
+            rate=values["throttled"],
+            retry_after=None if values["silent"] else _RETRY_AFTER,
+        ),
         Fault(status=503, rate=values["errors"]),
     ]
     return Simulator(
@@ -149,13 +175,33 @@ def _simulator(values: Mapping[str, Any]) -> Simulator:
             spread=values["spread"],
             time_to_first_token=values["ttft"],
             tokens_per_second=values["tps"],
+            load=values["load"],
         ),
-        limits=Limits(
-            concurrency=values["concurrency"],
-            requests_per_minute=values["rpm"],
-            tokens_per_minute=values["tpm"],
-        ),
+        limits=_limits(values),
         faults=[fault for fault in faults if fault.rate],
         seed=values["seed"],
         port=values["port"],
+        speed=values["speed"],
     )
+
+
+def _limits(values: Mapping[str, Any]) -> Limits:
+    from threadllm.simulator import Limits
+
+    try:
+        return Limits(
+            concurrency=values["concurrency"],
+            requests_per_minute=values["rpm"],
+            tokens_per_minute=values["tpm"],
+            requests_per_day=values["rpd"],
+            burst=values["burst"],
+            refill=values["refill"],
+            window="fixed" if values["fixed"] else "bucket",
+            headers=not values["silent"],
+            retry_after=not values["silent"],
+        )
+    except OptionError as error:
+        text = str(error)
+        for theirs, ours in _NAMES.items():
+            text = text.replace(theirs, ours)
+        raise OptionError(text) from None
