@@ -7,6 +7,7 @@ has been used up.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,15 +41,16 @@ class Course:
     """
 
     def __init__(self, moves: Sequence[tuple[float, float]], start: float) -> None:
-        self._moves = [(start + after, factor) for after, factor in moves]
+        self._moments = [*(start + after for after, _ in moves), math.inf]
+        self._factors = [1.0, *(factor for _, factor in moves)]
 
     def factor(self, now: float) -> float:
         """What holds at `now`."""
-        return ([1.0] + [factor for moment, factor in self._moves if moment <= now + EARLY])[-1]
+        return self._factors[bisect_right(self._moments, now + EARLY)]
 
     def next(self, now: float) -> float:
         """When something else holds; infinity for never."""
-        return min((one for one, _ in self._moves if one > now + EARLY), default=math.inf)
+        return self._moments[bisect_right(self._moments, now + EARLY)]
 
 
 @dataclass(frozen=True, slots=True)
