@@ -6,7 +6,8 @@
 The provider is the simulator, over HTTP. Its time and that of its clients passes faster than real
 time, and so whatever a way computes takes the longer: the column "core" says how much of a core
 its process took. Where that is near 1 a lower speed does it more justice, and ways that need much
-of one have a lower speed from the outset. The peers are in the extra `peers`; those that are not
+of one have a lower speed from the outset. A way whose items fail has less to do, and may so come
+below the ideal, which is that of all items. The peers are in the extra `peers`; those that are not
 installed are named as such.
 """
 

@@ -208,8 +208,8 @@ def by_litellm(plan: Plan) -> Iterator[AskAll]:
 CONTENDERS = (
     Contender("threadllm", "threadllm", by_threadllm, hurried=False),
     Contender("tenacity", "tenacity, ThreadPoolExecutor", by_tenacity),
-    Contender("more-executors", "more-executors", by_more_executors, pace=0.5),
+    Contender("more-executors", "more-executors", by_more_executors, pace=0.25),
     Contender("langchain-core", "langchain batch", by_langchain, pace=0.5),
-    Contender("dspy", "dspy ParallelExecutor", by_dspy, pace=0.25),
-    Contender("litellm", "litellm batch_completion", by_litellm, pace=0.25),
+    Contender("dspy", "dspy ParallelExecutor", by_dspy, pace=0.1),
+    Contender("litellm", "litellm batch_completion", by_litellm, pace=0.1),
 )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 4.0  # times the ideal, after which a way is stopped
 TO_BEGIN = 120.0  # real seconds to import what there is to import, and to ask a first question
+TO_END = 10.0  # real seconds, likewise, once all is reported
 FULL = 429
 
 
@@ -188,6 +189,7 @@ def report_of(
         if not ours.poll(limit):
             return "stopped"
         report: Report = ours.recv()
+        process.join(TO_END)
     except EOFError:
         return "broke off"
     finally:

