@@ -183,7 +183,7 @@ def by_dspy(plan: Plan) -> Iterator[AskAll]:
 
 @contextmanager
 def by_litellm(plan: Plan) -> Iterator[AskAll]:
-    """Batch completion, which takes no function, and one `max_tokens` for all: so none is given."""
+    """It takes no function, and one `max_tokens` for all: answers are cut here instead."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it is downloaded
     litellm: Any = import_module("litellm")
     litellm.suppress_debug_info = True
@@ -198,8 +198,10 @@ def by_litellm(plan: Plan) -> Iterator[AskAll]:
             num_retries=TRIES - 1,
         )
         return [
-            (answer if isinstance(answer, Exception) else answer.choices[0].message.content)
-            for answer in answers
+            answer
+            if isinstance(answer, Exception)
+            else question.cut(answer.choices[0].message.content)
+            for question, answer in zip(questions, answers, strict=True)
         ]
 
     yield ask_all
@@ -207,7 +209,7 @@ def by_litellm(plan: Plan) -> Iterator[AskAll]:
 
 CONTENDERS = (
     Contender("threadllm", "threadllm", by_threadllm, hurried=False),
-    Contender("tenacity", "tenacity, ThreadPoolExecutor", by_tenacity),
+    Contender("tenacity", "tenacity, ThreadPoolExecutor", by_tenacity, pace=0.5),
     Contender("more-executors", "more-executors", by_more_executors, pace=0.25),
     Contender("langchain-core", "langchain batch", by_langchain, pace=0.5),
     Contender("dspy", "dspy ParallelExecutor", by_dspy, pace=0.1),

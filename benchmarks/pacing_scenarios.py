@@ -50,8 +50,11 @@ class Question(NamedTuple):
     @property
     def answer(self) -> str:
         """What the simulator answers."""
-        answer = answer_to(self.prompt)
-        return answer if self.most is None else answer[: self.most * TOKEN]
+        return self.cut(answer_to(self.prompt))
+
+    def cut(self, text: str) -> str:
+        """An answer, as far as it may go."""
+        return text if self.most is None else text[: self.most * TOKEN]
 
     @property
     def tokens(self) -> int:
@@ -74,7 +77,7 @@ class Scenario:
         refused: Goal: share of requests that are answered 429, at most.
         pace: Its speed, at most, as a share of the usual one. Where as many requests as possible
             are to be in flight all the time, what passes between two of them counts as idle, and
-            it is the longer the faster time passes.
+            it is the longer the faster time passes; and twice as many requests are twice the work.
     """
 
     name: str
@@ -147,6 +150,7 @@ SCENARIOS = (
         "two origins, 500 and 1,000 requests a minute, burst 20, unknown; 429s say how long",
         (limits_of(500), limits_of(1_000)),
         most=1.10,
+        pace=0.5,
     ),
     Scenario(
         "headers",
