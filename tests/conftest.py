@@ -3,6 +3,8 @@ import sys
 import pytest
 from hypothesis import settings
 
+from threadllm.quota import forget
+
 # A law is no race: the machine may be busy.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
@@ -19,6 +21,12 @@ def pytest_collection_modifyitems(config, items):
     left_out = [item for item in items if item.get_closest_marker("sdks")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(autouse=True)
+def nothing_learnt():
+    """Lets no test go by what another has learnt of a port that it happens to have as well."""
+    forget()
 
 
 @pytest.fixture

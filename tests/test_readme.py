@@ -57,7 +57,7 @@ ARTICLES = {
 }
 
 
-def test_the_first_and_the_last_example_run(monkeypatch, capsys):
+def test_the_examples_run(monkeypatch, capsys):
     """The function of the first example is called by both, and every prompt is answered."""
     with Simulator() as simulator:
         monkeypatch.setenv("OPENAI_BASE_URL", simulator.base_url)
@@ -67,8 +67,9 @@ def test_the_first_and_the_last_example_run(monkeypatch, capsys):
             if block != DJANGO:
                 exec(compile(block, "README.md", "exec"), names)
         assert [type(answer) for answer in names["answers"]] == [str, str, str]
-        assert simulator.counts().by_status == {200: 6}
-    assert re.fullmatch(r"3 of 3 ok\nmedian \d\.\d+ s\ntokens [1-9]\d+\n", capsys.readouterr().out)
+        assert simulator.counts().by_status == {200: 9}
+    figures = r"3 of 3 ok\nmedian \d\.\d+ s\ntokens [1-9]\d+\n\(\)\n"
+    assert re.fullmatch(figures, capsys.readouterr().out)
 
 
 def test_the_management_command_runs(tmp_path):

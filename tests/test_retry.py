@@ -11,7 +11,7 @@ from threadllm.exceptions import OptionError
 from threadllm.providers import Reply, Verdict
 from threadllm.retry import Retry
 
-FAIL, OK, PACE, RETRY = Verdict.FAIL, Verdict.OK, Verdict.PACE, Verdict.RETRY
+FAIL, PACE, RETRY, STOP = Verdict.FAIL, Verdict.PACE, Verdict.RETRY, Verdict.STOP
 EXACT = Retry(jitter="none", attempts=4)
 
 
@@ -159,6 +159,22 @@ def test_each_run_of_waits_is_its_own():
     assert [next(one), next(one), next(other), next(one), next(other)] == [0.5, 1, 0.5, 2, 1]
 
 
+@pytest.mark.parametrize(
+    ("options", "pauses"),
+    [
+        ({}, [0.5, 1, 2, 30, 30]),
+        ({"jitter": "full"}, [0.5, 1, 2, 30, 30]),
+        ({"wait_initial": 0}, [0, 0, 0, 0, 0]),
+        ({"wait_initial": 3, "wait_base": 1}, [3, 3, 3, 3, 3]),
+    ],
+)
+def test_pauses_grow_with_their_number_and_without_jitter(options, pauses):
+    """They are everyone's: there is nothing to spread, and no number is too large."""
+    policy = Retry(**{"jitter": "none", **options})
+
+    assert [policy.pause(paused) for paused in (0, 1, 2, 64, 10**9)] == pauses
+
+
 # Errors
 
 
@@ -188,7 +204,12 @@ class OwnConnectionError(ConnectionError):
         (ShapedError(429), {}, PACE),
         (ShapedError(429), {"exceptions": (Exception,)}, PACE),
         (ShapedError(429), {"statuses": ()}, FAIL),
-        (ShapedError(429, code="insufficient_quota"), {}, FAIL),
+        (ShapedError(429, code="insufficient_quota"), {}, STOP),
+        (ShapedError(429, code="insufficient_quota"), {"exceptions": (ShapedError,)}, STOP),
+        (ShapedError(401), {}, STOP),
+        (ShapedError(403), {}, STOP),
+        (ShapedError(401), {"exceptions": (ShapedError,)}, STOP),
+        (ShapedError(401), {"statuses": {401}}, RETRY),
         (ShapedError(200), {}, FAIL),
         (ShapedError(200), {"exceptions": (ShapedError,)}, RETRY),
         (ShapedError(200, code=502), {}, RETRY),
@@ -196,7 +217,7 @@ class OwnConnectionError(ConnectionError):
     ],
 )
 def test_an_error_is_judged_by_its_answer_or_its_class(error, options, verdict):
-    """A 429 is a matter of pace under any name; else what the user names is tried again."""
+    """A 429 is a matter of pace, and a refused key the end, under any name that the user gives."""
     reply = None
     if isinstance(error, ShapedError):
         reply = Reply(error.status_code, {"retry-after": "7"}, error.body)

@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING
 
 from threadllm.call import deadline
 from threadllm.dispatcher import Concurrent, Dispatcher, concurrent, map
-from threadllm.exceptions import CallCancelled, OptionError, ThreadLLMError
+from threadllm.exceptions import (
+    BreakerOpen,
+    CallCancelled,
+    OptionError,
+    RunStopped,
+    ThreadLLMError,
+)
 from threadllm.outcome import Outcome, RequestRecord, Usage
 from threadllm.progress import Totals
-from threadllm.quota import Quota
+from threadllm.quota import Breaker, Quota, Snapshot
 from threadllm.retry import Retry
 
 if TYPE_CHECKING:
@@ -17,6 +23,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Breaker",
+    "BreakerOpen",
     "CallCancelled",
     "Concurrent",
     "DeadlineExceeded",
@@ -26,7 +34,9 @@ __all__ = [
     "Quota",
     "RequestRecord",
     "Retry",
+    "RunStopped",
     "Session",
+    "Snapshot",
     "ThreadLLMError",
     "Totals",
     "Usage",

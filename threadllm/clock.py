@@ -81,6 +81,11 @@ class Sleeper:
                 self.clock.wait(self._woken, remaining)
             return False
 
+    def look_again(self) -> None:
+        """Have every sleeper ask for its moment anew."""
+        with self._woken:
+            self._woken.notify_all()
+
     def wake(self) -> None:
         """End every sleep, now and from now on."""
         with self._woken:

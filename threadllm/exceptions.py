@@ -1,13 +1,15 @@
 """Everything this package raises on its own account.
 
     ThreadLLMError
+    ├── BreakerOpen         a request was not sent, as too many failed before it: see below
     ├── CallCancelled       a call was told to stop while it was parked
     ├── CallExpired         a call's deadline has passed: see below
     ├── InputError          a line that cannot be used: between readers, never raised to callers
-    └── OptionError         an argument, an option or an environment that cannot be used
+    ├── OptionError         an argument, an option or an environment that cannot be used
+    └── RunStopped          the provider refuses for good: a key, a credit, a permission
 
 What the user's function raised, and what `requests` raised in it, is handed over as it is.
-The last two are also `ValueError`, as a caller of such functions would expect.
+InputError and OptionError are also `ValueError`, as a caller of such functions would expect.
 
 What callers see of a deadline is `threadllm.DeadlineExceeded`, a CallExpired that is also a
 `requests.Timeout`. It stands with what knows requests: in `threadllm.transport`.
@@ -18,6 +20,13 @@ from __future__ import annotations
 
 class ThreadLLMError(Exception):
     """The root of this package's own errors."""
+
+
+class BreakerOpen(ThreadLLMError, ConnectionError):
+    """A request was not sent: too many to its origin failed, and the quota says not to wait.
+
+    What functions that use requests are raised is also a `requests.ConnectionError`.
+    """
 
 
 class CallCancelled(ThreadLLMError):
@@ -38,3 +47,24 @@ class InputError(ThreadLLMError, ValueError):
 
 class OptionError(ThreadLLMError, ValueError):
     """An option cannot be used; the text names it and says what would do."""
+
+
+class RunStopped(ThreadLLMError):
+    """A provider refuses for good, so that no further item would fare better.
+
+    A key is not accepted, no credit is left, a permission is lacking. Its `__cause__` is the error
+    of the item that met that. What is done is kept; what is not was not begun, or not finished.
+
+    Attributes:
+        reason: What the provider said.
+        advice: What to do about it.
+    """
+
+    def __init__(self, reason: str, advice: str = "", done: str = "") -> None:
+        super().__init__(reason, advice, done)
+        self.reason = reason
+        self.advice = advice
+        self._done = done
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (f"{self.reason.rstrip('. ')}.", self.advice, self._done)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, get_args
 
 from threadllm.exceptions import OptionError
@@ -16,6 +17,8 @@ from threadllm.providers import ERRORS, Reply, Verdict, is_transient, reply_of, 
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+_MOST_STEPS = 64  # of a wait that grows
 
 Jitter = Literal["full", "random", "none"]
 
@@ -37,7 +40,8 @@ class Retry:
         respect_retry_after: Whether the wait that a provider asks for is kept.
         retry_after_max: Seconds; a provider that asks for more is taken to have asked for this.
             With 0 it is taken to have asked for nothing.
-        give_up_after: Seconds after its first 429 at which a request is no longer tried again.
+        give_up_after: Seconds after its first 429, or its first failure as a breaker's probe, at
+            which a request is no longer tried again.
 
     Raises:
         OptionError: A value that cannot be meant, such as no attempts or a negative wait.
@@ -86,6 +90,14 @@ class Retry:
         shake = {"full": backoff.full_jitter, "random": backoff.random_jitter}.get(self.jitter)
         return map(shake, steps) if shake else steps
 
+    def pause(self, paused: int) -> float:
+        """Seconds that everyone waits after a 429 that names no wait, so many having been paused.
+
+        They grow as waits do, without jitter: they are shared, so that there is nothing to spread.
+        """
+        waits = replace(self, jitter="none").waits()
+        return next(islice(waits, min(paused, _MOST_STEPS), None))
+
     def heeded(self, asked: float | None) -> float | None:
         """The seconds that are waited where a provider asks for some; None if it is not heeded."""
         if not asked or not self.respect_retry_after:
@@ -99,7 +111,7 @@ class Retry:
             verdict = verdict_on(reply, self.statuses)
         else:
             verdict = Verdict.RETRY if is_transient(error) else Verdict.FAIL
-        if verdict is Verdict.PACE:
+        if verdict is Verdict.PACE or (verdict is Verdict.STOP and reply is not None):
             return verdict, reply
         retried = verdict is Verdict.RETRY or isinstance(error, self.exceptions)
         return (Verdict.RETRY if retried else Verdict.FAIL), reply

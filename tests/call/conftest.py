@@ -6,7 +6,7 @@ from threadllm.call import Call, Limit, Terms
 from threadllm.clock import Sleeper
 from threadllm.exceptions import CallCancelled, CallExpired
 from threadllm.progress import Tally
-from threadllm.quota import Quota
+from threadllm.quota import Quota, Refusal
 from threadllm.retry import Retry
 from threadllm.testing import FakeClock
 
@@ -51,6 +51,28 @@ def begun(terms, limit):
 def free(terms):
     """How many slots nobody has."""
     return terms.quota.slots._permits._value
+
+
+def has_slot(exchange):
+    """Whether it holds a slot: what rides along does not."""
+    return exchange._slots is not None
+
+
+def until_waiting_for_slot(quota):
+    """Returns once a thread waits for one of the quota's slots."""
+    while not quota.slots._changed._waiters:
+        assert quota.slots.in_use == quota.concurrency
+
+
+def until_in_line(line, number=1):
+    """Returns once so many threads wait in the line, each to be woken."""
+    while sum(bool(place.look_again._waiters) for place in [*line.entrance._places]) < number:
+        assert line.entrance.waiting <= number
+
+
+def pause_calls(quota, seconds, now=100):
+    """Lets no call begin for so long, as a 429 does that came from nobody knows where."""
+    quota.line("").refuse(None, now, Refusal(seconds, lambda _: 1.0), now)
 
 
 def in_thread(act):

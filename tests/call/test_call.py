@@ -2,7 +2,16 @@
 
 import pytest
 
-from tests.call.conftest import ORIGIN, free, in_thread, opened
+from tests.call.conftest import (
+    ORIGIN,
+    free,
+    has_slot,
+    in_thread,
+    opened,
+    pause_calls,
+    until_in_line,
+    until_waiting_for_slot,
+)
 from threadllm.call import Call
 from threadllm.exceptions import CallCancelled
 
@@ -14,8 +23,7 @@ def waits_for_slot(terms, call):
     for other in others:
         other.begin()
     waiting = in_thread(lambda: opened(call))
-    while len(terms.quota.slots._changed._waiters) == 0:
-        assert free(terms) == 0
+    until_waiting_for_slot(terms.quota)
     return others, waiting
 
 
@@ -64,7 +72,7 @@ def test_waits_are_not_part_of_the_time_it_ran(clock, terms, call):
     """Neither those for a retry nor those before a gate."""
     clock.advance(1)
     now = clock.monotonic()
-    terms.quota.gate(ORIGIN).shut(now + 10, now=now, sent=now, asked=True)
+    terms.quota.line(ORIGIN).gate.shut(now + 10, now=now, sent=now, asked=True)
     with clock.running():
         exchange = opened(call)
     assert clock.monotonic() == 111
@@ -121,7 +129,7 @@ def test_a_moment_that_has_come_is_not_waited_for(terms, call):
 def test_a_gate_that_shuts_while_a_slot_is_waited_for_is_waited_for(clock, terms, call):
     """The slot goes back at once, and is taken again when the gate is open."""
     others, waiting = waits_for_slot(terms, call)
-    terms.quota.gate(ORIGIN).shut(130, now=100, sent=100, asked=True)
+    terms.quota.line(ORIGIN).gate.shut(130, now=100, sent=100, asked=True)
     others[0].end()
     assert clock.wait_for_sleepers() == [30]
     assert free(terms) == 1
@@ -130,20 +138,20 @@ def test_a_gate_that_shuts_while_a_slot_is_waited_for_is_waited_for(clock, terms
     assert free(terms) == 0
 
 
-def test_a_rider_has_nothing_to_give_back_when_the_gate_shuts(clock, terms, call):
-    """It was let in beside a stream, without a slot, and then found the gate shut after all."""
+def test_a_rider_waits_for_the_gate_and_has_no_slot_to_give_back(clock, terms, call):
+    """Beside its stream it needs no slot, but it is held back like everyone."""
     streams = opened(call), opened(call)
-    gate = terms.quota.gate(ORIGIN)
+    for stream in streams:
+        stream.handed_over = True
+    terms.quota.line(ORIGIN).gate.shut(130, now=100, sent=100, asked=True)
+    riding = in_thread(lambda: opened(call))
+    assert clock.wait_for_sleepers() == [30]
+    assert (free(terms), terms.tally.totals().parked) == (0, 1)
+    clock.advance(30)
+    rider = riding()
 
-    class ShutInBetween:
-        looks = iter([90, 90, 120])
-        opens_at = property(lambda self: next(self.looks, 100))
-
-    terms.quota._gates[ORIGIN] = ShutInBetween()
-    rider = opened(call)
-    terms.quota._gates[ORIGIN] = gate
-
-    assert [one.holds_slot for one in (*streams, rider)] == [True, True, False]
+    assert [has_slot(one) for one in (*streams, rider)] == [True, True, False]
+    assert (rider.sent, terms.tally.totals().parked) == (130, 0)
     call.end()
     assert free(terms) == 2
 
@@ -154,7 +162,7 @@ def test_a_request_beside_a_stream_rides_along_where_no_slot_is_free(terms, call
     beside = opened(call)
     rider = opened(call)
 
-    assert [one.holds_slot for one in (stream, beside, rider)] == [True, True, False]
+    assert [has_slot(one) for one in (stream, beside, rider)] == [True, True, False]
     assert free(terms) == 0
     for exchange in (stream, beside, rider):
         exchange.finish()
@@ -169,18 +177,17 @@ def test_another_thread_of_the_call_rides_along_with_streams_alone(terms, call, 
         exchange.handed_over = handed_over
     other = in_thread(lambda: opened(call))
     if not handed_over:
-        while len(terms.quota.slots._changed._waiters) == 0:
-            assert free(terms) == 0
+        until_in_line(terms.quota.line(ORIGIN))
         exchanges[0].finish()
 
-    assert other().holds_slot is not handed_over
+    assert has_slot(other()) is not handed_over
     call.end()
     assert free(terms) == 2
 
 
 def test_a_call_that_waits_to_begin_can_be_cancelled(clock, terms):
     """Before the gate it holds nothing; nothing is left behind."""
-    terms.quota.gate("").shut(200, now=100, sent=100, asked=True)
+    pause_calls(terms.quota, 100)
     beginning = in_thread(Call(terms).begin)
     assert clock.wait_for_sleepers() == [100]
     terms.stop()

@@ -5,7 +5,17 @@ import math
 
 import pytest
 
-from tests.call.conftest import ORIGIN, SOON, TEXT, begun, free, in_thread, opened
+from tests.call.conftest import (
+    ORIGIN,
+    SOON,
+    TEXT,
+    begun,
+    free,
+    in_thread,
+    opened,
+    pause_calls,
+    until_waiting_for_slot,
+)
 from threadllm import deadline
 from threadllm.call import NO_LIMIT, Call, Limit, seconds_here
 from threadllm.exceptions import CallExpired, OptionError
@@ -60,8 +70,8 @@ def test_a_park_ends_with_the_deadline(clock, terms, call):
 
 def test_a_gate_is_not_waited_for_beyond_the_deadline(clock, terms, call):
     """Neither by a request nor by a call that is to begin."""
-    for origin in ("", ORIGIN):
-        terms.quota.gate(origin).shut(500, now=100, sent=100, asked=True)
+    pause_calls(terms.quota, 400)
+    terms.quota.line(ORIGIN).gate.shut(500, now=100, sent=100, asked=True)
     request = in_thread(lambda: opened(call))
     other = Call(terms, SOON)
     beginning = in_thread(other.begin)
@@ -83,13 +93,12 @@ def test_a_wait_for_a_slot_ends_when_it_is_told(clock, terms, begins):
     for _ in range(2):
         Call(terms).begin()
     waiting = in_thread(call.begin if begins else lambda: opened(call))
-    while len(terms.quota.slots._changed._waiters) == 0:
-        assert free(terms) == 0
+    until_waiting_for_slot(terms.quota)
     clock.advance(30)
     grace = call.expire()
 
     assert str(waiting()) == TEXT
-    assert (free(terms), grace) == (0, 0.0 if begins else 1.0)
+    assert (free(terms), grace) == (0, 1.0)
 
 
 def test_a_call_does_not_begin_after_its_deadline(clock, terms):

@@ -81,7 +81,7 @@ def test_waiting_for_a_slot_counts(clock, held):
         first = begun(pool, held)
         with threadllm.deadline(5):
             second = pool.submit(int)
-        until(lambda: second.running() or len(pool.quota.slots._changed._waiters) == 1)
+        until(lambda: second.running() or pool.quota.line("").entrance.waiting == 1)
         clock.advance(5)
         error = second.exception(PATIENCE)
         held.set()
@@ -92,7 +92,7 @@ def test_waiting_for_a_slot_counts(clock, held):
 def test_waiting_before_a_gate_counts(clock):
     """The gate of calls that name no origin."""
     with Dispatcher(1, deadline=5, clock=clock) as pool:
-        pool.quota.gate("").shut(2000, now=1000, sent=1000, asked=True)
+        pool.quota.line("").gate.shut(2000, now=1000, sent=1000, asked=True)
         future = pool.submit(int)
         assert clock.wait_for_sleepers() == [5]
         clock.advance(5)
@@ -169,7 +169,7 @@ def test_an_item_that_is_cancelled_is_watched_no_more(clock, held):
     """Nor one whose reader has left."""
     with Dispatcher(1, concurrency=1, deadline=5, clock=clock) as pool:
         quota = pool.quota
-        quota.gate("").shut(1003, now=1000, sent=1000, asked=True)
+        quota.line("").gate.shut(1003, now=1000, sent=1000, asked=True)
         cancelled = pool.submit(int)
         clock.wait_for_sleepers()
         assert cancelled.cancel()

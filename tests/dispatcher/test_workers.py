@@ -179,7 +179,7 @@ def test_what_was_cancelled_stays_so_in_a_pool_that_breaks(caplog):
 def test_a_call_that_is_cancelled_before_its_turn_does_not_begin(clock):
     """Though a thread has taken it, and waits with it for the gate."""
     with Dispatcher(1, clock=clock) as pool:
-        pool.quota.gate("").shut(1005.0, now=1000.0, sent=1000.0, asked=True)
+        pool.quota.line("").gate.shut(1005.0, now=1000.0, sent=1000.0, asked=True)
         cancelled = pool.submit(int)
         clock.wait_for_sleepers()
         assert cancelled.cancel()

@@ -17,7 +17,7 @@ class Canvas:
         self.shown = SimpleQueue()
         self.closed = 0
 
-    def show(self, totals, expected):
+    def show(self, totals, expected, note=""):
         self.shown.put((totals.done, expected))
 
     def close(self):
@@ -159,7 +159,7 @@ def test_the_painting_thread_may_close_it(tally, clock):
     painter = Painter(tally, lambda: canvas, clock)
     show = canvas.show
 
-    def show_and_close(totals, expected):
+    def show_and_close(totals, expected, note):
         show(totals, expected)
         painter.close()
 

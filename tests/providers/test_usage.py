@@ -41,6 +41,7 @@ BODIES = {
     ),
     "Ollama": (OLLAMA, Usage(26, 259)),
     "Ollama, prompt cached": ({"eval_count": 9}, Usage(0, 9)),
+    "huge": ({"usage": {"prompt_tokens": 10**400, "completion_tokens": 10**9}}, Usage(0, 10**9)),
     "booleans": ({"usage": {"prompt_tokens": True, "completion_tokens": True}}, Usage()),
     "negatives": ({"usage": {"prompt_tokens": -1, "completion_tokens": 3}}, Usage(0, 3)),
     "fractions, text": ({"usage": {"prompt_tokens": 1.5, "completion_tokens": "3"}}, Usage()),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadllm.quota import Gate
+from threadllm.quota.gate import Gate
 
 
 def shut(gate, until, *, now=0.0, sent=None, asked=False):

@@ -57,16 +57,44 @@ def test_who_waits_for_a_slot_can_be_called_off():
 def test_each_origin_has_a_gate_of_its_own():
     """What one host asks for does not hold up another."""
     quota = Quota(1)
-    quota.gate("https://a:443").shut(10, now=0, sent=0, asked=True)
+    quota.line("https://a:443").gate.shut(10, now=0, sent=0, asked=True)
 
-    assert quota.gate("https://a:443").opens_at == 10
-    assert [quota.gate(origin).opens_at < 0 for origin in ("", "https://b:443")] == [True, True]
+    assert quota.line("https://a:443").gate.opens_at == 10
+    assert [quota.line(origin).gate.opens_at < 0 for origin in ("", "https://b:443")] == [
+        True,
+        True,
+    ]
+
+
+def test_a_thread_that_was_slower_finds_the_line_of_the_faster():
+    """Who has looked before another made the line does not make one more."""
+
+    class Lines(dict):
+        def get(self, names):
+            return None
+
+    quota = Quota(1)
+    quota._lines = Lines()
+    assert quota.line("https://a:443") is quota.line("https://a:443")
+    assert len(quota.snapshot().lines) == 1
+
+
+def test_lines_of_one_origin_share_it():
+    """And no other origin does."""
+    quota = Quota(1)
+    one, other = quota.line("https://a:443", "m"), quota.line("https://a:443", "n")
+    assert one.origin is other.origin is not quota.line("https://b:443", "m").origin
+    assert [one.name, quota.line("").name, quota.line("", "m").name] == [
+        "https://a:443 m",
+        "calls",
+        "calls m",
+    ]
 
 
 def test_threads_find_the_same_gate():
     """However many ask at a time, there is one gate an origin."""
     quota = Quota(1)
     with ThreadPoolExecutor(16) as pool:
-        gates = [*pool.map(quota.gate, ["a", "b"] * 200)]
+        gates = [*pool.map(quota.line, ["a", "b"] * 200)]
 
-    assert {id(gate) for gate in gates} == {id(quota.gate("a")), id(quota.gate("b"))}
+    assert {id(gate) for gate in gates} == {id(quota.line("a")), id(quota.line("b"))}

@@ -112,7 +112,7 @@ def check_waits(meter, arrivals):
         meter.take(cost, now)
 
 
-@given(st.floats(10, 6000), st.floats(21, 100), st.floats(0.5, 20), courses, lumps)
+@given(st.floats(10, 6000), st.floats(21, 100), st.integers(1, 20), courses, lumps)
 def test_a_wait_is_no_longer_than_it_must_be(per_minute, size, cost, moves, refill):
     """Just before the moment that was told nobody is let in."""
     bucket = bucket_of(per_minute, size, moves, refill)

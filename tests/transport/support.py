@@ -15,8 +15,8 @@ CHAT = "/v1/chat/completions"
 
 
 def run(fn, items=(None,), **options):
-    """The outcomes of calls, in input order; one worker unless told otherwise."""
-    with threadllm.Dispatcher(**{"max_workers": 1, **options}) as pool:
+    """The outcomes of calls, in input order; one worker, and no stop, unless told otherwise."""
+    with threadllm.Dispatcher(**{"max_workers": 1, "on_stop": "continue", **options}) as pool:
         return list(pool.outcomes(fn, items, ordered=True))
 
 

@@ -16,6 +16,11 @@ EXACT = threadllm.Retry(jitter="none")
 WORKERS = 8
 
 
+def steady(concurrency=WORKERS, **options):
+    """A quota that pauses for a 429, and learns no pace from it."""
+    return threadllm.Quota(concurrency, adaptive=False, **options)
+
+
 def get(url):
     response = requests.get(url, timeout=5)
     response.raise_for_status()
@@ -36,9 +41,11 @@ def test_one_429_closes_the_gate_once_for_all(serve):
         return reply(b"well")
 
     server = serve(answer)
-    with threadllm.Dispatcher(WORKERS, clock=clock, retry=EXACT) as pool:
+    with threadllm.Dispatcher(WORKERS, quota=steady(), clock=clock, retry=EXACT) as pool:
         futures = [pool.submit(get, server.url) for _ in range(40)]
-        assert clock.wait_for_sleepers(WORKERS) == [30] * WORKERS
+        while pool.totals.parked < WORKERS:
+            assert not any(future.done() for future in futures)
+        assert clock.wait_for_sleepers() == [30]  # the first in the line; it wakes the next
         clock.advance(30)
         assert [future.result(5) for future in futures] == ["well"] * 40
 
@@ -79,7 +86,7 @@ def test_a_wait_for_the_gate_is_prolonged_while_it_lasts(serve):
     server = serve(reply(b"well"))
     clock = FakeClock(start=0)
     with threadllm.Dispatcher(1, clock=clock) as pool:
-        gate = pool.quota.gate(server.url)
+        gate = pool.quota.line(server.url).gate
         gate.shut(10, now=0, sent=0, asked=True)
         future = pool.submit(get, server.url)
         assert clock.wait_for_sleepers() == [10]
@@ -96,7 +103,7 @@ def test_any_number_of_429s_leaves_the_attempts_untouched(serve):
     server = serve(*many, reply(status=503), *many, reply(b"well"))
 
     retry = threadllm.Retry(jitter="none", attempts=2)
-    [outcome], passed = virtually(lambda _: get(server.url), retry=retry)
+    [outcome], passed = virtually(lambda _: get(server.url), retry=retry, quota=steady())
 
     assert (outcome.value, outcome.attempts, len(outcome.requests)) == ("well", 2, 102)
     assert [record.retry for record in outcome.requests] == [*range(102)]
@@ -180,10 +187,11 @@ def test_five_hundred_that_wait_leave_the_slots_to_others():
     waiting = [f"waiting {n}" for n in range(500)]
     fault = Fault(status=503, retry_after=2)
     clock = FakeClock()
+    quota = steady(50, breaker=None, retry_budget=None)
     retry = threadllm.Retry(wait_initial=0)
     with (
         Simulator(script={prompt: [fault] for prompt in waiting}, latency=Latency(mean=0.1)) as sim,
-        threadllm.Dispatcher(600, concurrency=50, retry=retry, clock=clock) as pool,
+        threadllm.Dispatcher(600, quota=quota, retry=retry, clock=clock) as pool,
     ):
 
         def work(prompt):
@@ -227,7 +235,7 @@ def test_a_stopped_dispatcher_sends_no_first_request_through_a_shut_gate(serve):
 
     with threadllm.Dispatcher(1, clock=clock) as pool:
         now = clock.monotonic()
-        pool.quota.gate(server.url).shut(now + 60, now=now, sent=now, asked=True)
+        pool.quota.line(server.url).gate.shut(now + 60, now=now, sent=now, asked=True)
         future = pool.submit(work)
         clock.wait_for_sleepers()
         pool.shutdown(wait=True, cancel_futures=True)

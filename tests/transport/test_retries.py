@@ -211,7 +211,7 @@ def test_a_429_to_a_body_that_is_gone_paces_everyone(serve):
     with clock.running(), threadllm.Dispatcher(1, clock=clock) as pool:
         post = pool.submit(lambda: requests.post(server.url, data=iter([b"a"]), timeout=5).text)
         assert post.result() == "well"
-        gate = pool.quota.gate(server.url)
+        gate = pool.quota.line(server.url).gate
         assert gate.opens_at == clock.monotonic() == 1030
         assert pool.totals.throttled == 1
 

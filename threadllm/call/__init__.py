@@ -9,6 +9,7 @@ from threadllm.call.call import Call, current
 from threadllm.call.deadline import NO_LIMIT, Limit, checked_seconds, deadline, seconds_here
 from threadllm.call.exchange import Exchange, Failure
 from threadllm.call.kept import Kept
+from threadllm.call.run import Run
 from threadllm.call.terms import Terms
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Failure",
     "Kept",
     "Limit",
+    "Run",
     "Terms",
     "checked_seconds",
     "current",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -9,34 +10,48 @@ from typing import TYPE_CHECKING
 from threadllm.call.deadline import NO_LIMIT
 from threadllm.call.exchange import Exchange
 from threadllm.call.ledger import Ledger
+from threadllm.call.visit import Visit
 from threadllm.exceptions import CallCancelled, CallExpired
+from threadllm.outcome import Usage
+from threadllm.providers import NOTHING
+from threadllm.quota import Ended, Need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from threadllm.quota import Gate
+    from threadllm.providers import Asked
+    from threadllm.quota import Line, Permit, Quota, Refusal
 
 current: ContextVar[Call | None] = ContextVar("threadllm_call", default=None)
 
 _GRACE = 1.0  # seconds
 # For connections that are not ours, and end by their timeouts if the other side is silent.
 _GRACE_OF_OTHERS = 0.025
+_NO_USAGE = Usage()
+_NO_NEED = Need()
 _STOPPED = "the dispatcher was told to stop while this call waited"
 
 
 class Call(Ledger):
     """One execution of the user's function on an item.
 
-    It begins with a slot in hand, which its first request uses up; each further request takes
-    its own.
+    It begins with a slot and a permit in hand: leave for a call that names no origin. Its first
+    request uses up the slot, if that is of its own quota, and trades the permit for one of its own
+    origin's; each further request takes its own.
 
     Attributes:
         under_way: Whether the function runs: set by whoever calls it, and over with `end`.
+        gave_up: Whether it was told to wait no longer.
+        went_well: Whether it came back: set by whoever calls it, before `end`.
     """
 
     under_way = False
+    gave_up = False
+    went_well = False
     # Guarded by lock, once `begin` has handed the call on:
     _slot_in_hand = False
+    _permit: Permit | None = None
+    _is_charged = False  # for itself, and not for requests of its own
     _waits = 0  # how many of its threads wait here
     _waited = 0.0
     _began = 0.0
@@ -45,17 +60,25 @@ class Call(Ledger):
     # For the dispatcher.
 
     def begin(self) -> None:
-        """Wait until the gate of calls that name no origin is open, then for a slot.
+        """Wait for a permit for calls that name no origin, and for a slot.
 
         Raises:
             CallCancelled: The dispatcher was told to stop meanwhile.
             CallExpired: The deadline has passed meanwhile.
         """
-        self._slot_in_hand = self._admitted(self.terms.quota.gate(""))
-        if self.terms.stopped or self.late:
-            self.return_slot_in_hand()
-            raise self._called_off()
-        self._began = self.terms.now()
+        quota = self.terms.quota
+        line = quota.line("")
+        goes_by = line.is_free(self.terms.now())
+        self._slot_in_hand = goes_by and quota.slots.acquire(blocking=False)
+        if not self._slot_in_hand:
+            self._permit, self._slot_in_hand = self._enter(quota, line, self.need or _NO_NEED)
+            self._is_charged = True
+        self._began, self._waited = self.terms.now(), 0.0
+        try:
+            self.check()
+        except (CallCancelled, CallExpired):
+            self.end()
+            raise
 
     def end(self) -> bool:
         """Give back all that the call still holds, and count what it took.
@@ -75,6 +98,7 @@ class Call(Ledger):
         self.return_slot_in_hand()
         for exchange in self.in_flight:
             exchange.finish()
+        self._end_permit()
         self.terms.tally.count("busy", self.elapsed)
         return True
 
@@ -91,11 +115,16 @@ class Call(Ledger):
         with self.lock:
             waits = self._waits > 0
         if waits or not self.under_way:
-            self.terms.quota.slots.look_again()
+            self.terms.look_again()
         cut = [exchange.cut() for exchange in self.in_flight]
         if waits or any(cut) or self.heeded:
             return _GRACE
         return _GRACE_OF_OTHERS if cut else 0.0
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Take in a 429 that came from nobody knows where: all calls wait before they begin."""
+        line = self.terms.quota.line("")
+        line.refuse(self._permit, self._began, refusal, self.terms.now())
 
     @property
     def began(self) -> float:
@@ -110,24 +139,41 @@ class Call(Ledger):
 
     # For the transport.
 
-    def open(self, method: str, url: str, origin: str, *, retry: int) -> Exchange:
-        """Wait for the origin's gate and for a slot; the request may then be sent.
+    def open(
+        self,
+        method: str,
+        url: str,
+        origin: str,
+        *,
+        retry: int,
+        asked: Asked = NOTHING,
+        charged: bool = False,
+    ) -> Exchange:
+        """Wait for the origin's turn and for a slot; the request may then be sent.
+
+        Args:
+            method: The HTTP method.
+            url: Scheme, host, port and path.
+            origin: Scheme, host and port.
+            retry: Which try it is, from 0.
+            asked: What its body asks for.
+            charged: Whether it is a retry that the attempts and the retry budget are charged with.
 
         Raises:
+            BreakerOpen: The breaker is open, and is not to be waited for.
             CallCancelled: The dispatcher was told to stop meanwhile.
             CallExpired: The deadline has passed.
         """
-        gate = self.terms.quota.gate(origin)
-        if gate.opens_at <= self.terms.now() and self._take_slot_in_hand():
-            holds_slot = True  # as most do: it has waited for nothing
-        else:
-            with self._waiting():
-                holds_slot = self._admitted(gate)
-        exchange = Exchange(self, method, url, retry, holds_slot=holds_slot)
+        quota = self.terms.quota_of(origin, url)
+        line = quota.line(origin, asked.model)
+        permit, holds_slot = self._enter(quota, line, self._need_of(line, asked), retries=charged)
+        permit.size = asked.size
+        self._trade_permit()
+        slots = quota.slots if holds_slot else None
+        exchange = Exchange(self, method, url, retry, line, permit, slots)
         if self.add_exchange(exchange):
             return exchange
-        if holds_slot:
-            self.terms.quota.slots.release()
+        exchange.give_back()
         raise self._called_off()
 
     def park(self, moment: Callable[[], float]) -> None:
@@ -143,9 +189,30 @@ class Call(Ledger):
     # For both.
 
     def return_slot_in_hand(self) -> None:
-        """Give back the slot that the call began with, if no request has used it yet."""
+        """Give back the slot that the call began with, if no request has used it yet.
+
+        It stays charged with the permit, until a request of its own takes one.
+        """
         if self._take_slot_in_hand():
             self.terms.quota.slots.release()
+            if self._permit is not None:
+                self.terms.quota.line("").stand_aside(self._permit)
+
+    @property
+    def is_called_off(self) -> bool:
+        """Whether it should wait no longer."""
+        is_stopped = self.run is not None and self.run.is_stopped
+        return self.terms.stopped or is_stopped or self.late
+
+    def check(self) -> None:
+        """See whether it should wait on.
+
+        Raises:
+            CallCancelled: The dispatcher was told to stop.
+            CallExpired: The deadline has passed.
+        """
+        if self.is_called_off:
+            raise self._called_off()
 
     # Within.
 
@@ -161,32 +228,53 @@ class Call(Ledger):
                 self._waits -= 1
                 self._waited += self.terms.now() - since
 
-    def _admitted(self, gate: Gate) -> bool:
-        """Wait until the gate is open with a slot at hand; whether that slot is the request's."""
-        while True:
-            self._park(lambda: gate.opens_at)
-            holds_slot = self._take_slot()
-            if gate.opens_at <= self.terms.now():
-                return holds_slot
-            if holds_slot:  # the gate was shut while the slot was waited for
-                self.terms.quota.slots.release()
+    def _enter(
+        self, quota: Quota, line: Line, need: Need, *, retries: bool = False
+    ) -> tuple[Permit, bool]:
+        """A permit, and whether it comes with a slot of the quota."""
+        own = quota is self.terms.quota
+        if (own and self._take_slot_in_hand()) or quota.slots.acquire(blocking=False):
+            permit = line.entrance.pass_by(need, self.terms.now(), retries=retries)
+            if permit is not None:  # as most do: it has waited for nothing
+                return permit, True
+            quota.slots.release()
+        # A call that reads a stream holds a slot: to wait for another would be to wait for
+        # itself. Its further requests ride along where no slot is free.
+        rides = any(exchange.needs_caller for exchange in self.in_flight)
+        with self._waiting():
+            self.return_slot_in_hand()
+            if self._permit is not None:
+                self.terms.quota.line("").stand_aside(self._permit)
+            visit = Visit(self, quota, rides=rides)
+            return line.entrance.enter(visit, need, retries=retries), visit.holds_slot
+
+    def _need_of(self, line: Line, asked: Asked) -> Need:
+        if self.need is not None:
+            return self.need
+        return line.estimate.need(asked.size, asked.most) if line.counts_tokens else _NO_NEED
+
+    def _trade_permit(self) -> None:
+        """Hold and be charged no more for the call: a request has what it needs of its own."""
+        if self._slot_in_hand:  # the request goes by another quota
+            self.return_slot_in_hand()
+        if self._permit is not None and self._stops_being_charged():
+            self.terms.quota.line("").withdraw(self._permit, self.terms.now())
+
+    def _end_permit(self) -> None:
+        """Let the call count as one request, if none of its own is known."""
+        if self._permit is not None and self._stops_being_charged():
+            self._permit.ended = Ended.ACCEPTED if self.went_well else Ended.UNKNOWN
+            self.terms.quota.line("").leave(self._permit, _NO_USAGE, self.terms.now())
+
+    def _stops_being_charged(self) -> bool:
+        with self.lock:
+            was, self._is_charged = self._is_charged, False
+        return was
 
     def _take_slot_in_hand(self) -> bool:
         with self.lock:
             in_hand, self._slot_in_hand = self._slot_in_hand, False
         return in_hand
-
-    def _take_slot(self) -> bool:
-        slots = self.terms.quota.slots
-        if self._take_slot_in_hand() or slots.acquire(blocking=False):
-            return True
-        # A call that reads a stream holds a slot: to wait for another would be to wait for
-        # itself. Its further requests ride along where no slot is free.
-        if any(exchange.needs_caller for exchange in self.in_flight):
-            return False
-        if slots.acquire(called_off=lambda: self.terms.stopped or self.late):
-            return True
-        raise self._called_off()
 
     def _park(self, moment: Callable[[], float]) -> None:
         if moment() <= self.terms.now():
@@ -195,9 +283,13 @@ class Call(Ledger):
         with self.terms.tally.holding("parked"):
             # To the deadline where that comes first, though nothing can come of it. An item that
             # gave up at once would make room for the next: a pause would cost the whole backlog.
-            reached = self.terms.sleeper.sleep_until(lambda: min(moment(), self.limit.moment))
-        if not reached or self.late:
-            raise self._called_off()
+            self.terms.sleeper.sleep_until(
+                lambda: -math.inf if self.is_called_off else min(moment(), self.limit.moment)
+            )
+        self.check()
 
     def _called_off(self) -> CallCancelled | CallExpired:
-        return CallExpired(str(self.limit)) if self.must_end() else CallCancelled(_STOPPED)
+        if self.must_end():
+            return CallExpired(str(self.limit))
+        self.gave_up = True
+        return CallCancelled(_STOPPED)

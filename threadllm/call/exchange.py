@@ -14,6 +14,8 @@ from threadllm.outcome import RequestRecord, Usage
 if TYPE_CHECKING:
     from threadllm.call.deadline import Limit
     from threadllm.call.terms import Terms
+    from threadllm.quota import Line, Permit
+    from threadllm.quota.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Exchange:
 
     Attributes:
         sent: Monotonic seconds when it was sent.
+        line: Where it waited for its turn, and what is told what becomes of it.
+        permit: That it might be sent.
         status: The answer's status, once there is one.
         answered: Monotonic seconds when the answer's headers had come, if its body came later.
         size: Bytes of the answer's body that have come.
@@ -66,10 +70,19 @@ class Exchange:
     _sock: Any = None  # remembered: http.client hands it on where an answer is the last
 
     def __init__(
-        self, holder: Holder, method: str, url: str, retry: int, *, holds_slot: bool
+        self,
+        holder: Holder,
+        method: str,
+        url: str,
+        retry: int,
+        line: Line,
+        permit: Permit,
+        slots: Slots | None,
     ) -> None:
-        self.sent = holder.terms.now()
-        self.holds_slot = holds_slot
+        self.sent = permit.at
+        self.line = line
+        self.permit = permit
+        self._slots = slots
         self._thread = threading.get_ident()
         self._holder = holder
         self._method, self._url, self._retry = method, url, retry
@@ -81,7 +94,7 @@ class Exchange:
     def needs_caller(self) -> bool:
         """Whether its slot may not come back while the caller, within the same call, waits."""
         mine = self._thread == threading.get_ident()
-        return self.holds_slot and (self.handed_over or mine)
+        return self._slots is not None and (self.handed_over or mine)
 
     @property
     def overdue(self) -> str:
@@ -144,6 +157,14 @@ class Exchange:
     def break_off(self, error: Exception, *, owned: bool = False) -> None:
         """Remember that the body broke while the function was reading it."""
         self._holder.fail(self._url, Failure(error, owned=owned))
+
+    def give_back(self) -> None:
+        """Give back the permit, and the slot if it has one."""
+        try:
+            self.line.leave(self.permit, self.usage, self._holder.terms.now())
+        finally:
+            if self._slots is not None:
+                self._slots.release()
 
     def record(self) -> RequestRecord:
         """What is kept of it."""

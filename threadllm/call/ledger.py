@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from threadllm.call.deadline import Limit
     from threadllm.call.exchange import Exchange, Failure
+    from threadllm.call.run import Run
     from threadllm.call.terms import Terms
+    from threadllm.quota import Need
 
 
 class Ledger:
@@ -26,20 +28,24 @@ class Ledger:
     Attributes:
         terms: What the call goes by.
         limit: The deadline of its item, as long as the call is running.
+        need: Tokens that each of its requests will take, where somebody has said so.
+        run: What it is part of, and may be stopped with.
         heeded: Whether somebody was told that it must end.
         lock: Guards what the call holds; what its exchanges travel on has locks of its own. It is
             reentrant, as the collector may end a stream wherever it strikes.
     """
 
+    need: Need | None = None
     heeded = False  # no lock: once true it stays
     # Guarded by lock, as all that follows; what is one value is read without.
     _expired = False
     _usage = Usage()
     _retries = 0
 
-    def __init__(self, terms: Terms, limit: Limit = NO_LIMIT) -> None:
+    def __init__(self, terms: Terms, limit: Limit = NO_LIMIT, run: Run | None = None) -> None:
         self.terms = terms
         self.limit = limit
+        self.run = run
         self.lock = threading.RLock()
         self._open: set[Exchange] = set()
         self._records: list[RequestRecord] = []
@@ -118,8 +124,7 @@ class Ledger:
             self._open.remove(exchange)
             self._records.append(exchange.record())
             self._usage += exchange.usage
-        if exchange.holds_slot:
-            self.terms.quota.slots.release()
+        exchange.give_back()
         self.terms.tally.count_request(exchange.usage)
 
     def charge_retry(self) -> None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from threadllm.call.kept import Kept
+from threadllm.quota import NO_QUOTAS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from threadllm.clock import Sleeper
     from threadllm.progress import Tally
-    from threadllm.quota import Quota
+    from threadllm.quota import Quota, Quotas
     from threadllm.retry import Retry
 
 
@@ -21,13 +22,15 @@ class Terms:
     """What every call of one dispatcher goes by.
 
     Attributes:
-        quota: Lends the slots.
+        quota: Lends the slots to calls, and to requests to origins that have no other.
         retry: Says what is tried again.
         timeout: Seconds to connect and seconds to wait for bytes, for requests that set none.
         sleeper: Parks calls; woken when the dispatcher is told to stop.
         tally: Counts.
         patched: Whether requests go through the transport by whatever session they are made.
         trusted: Whether what a function returns counts although a request failed for good.
+        stops: Whether a run is stopped where the provider refuses for good.
+        quotas: Those that some origins have of their own.
         connections: What the transport keeps, until the dispatcher has ended.
         now: Gives monotonic seconds.
     """
@@ -39,6 +42,8 @@ class Terms:
     tally: Tally
     patched: bool
     trusted: bool = False
+    stops: bool = True
+    quotas: Quotas = NO_QUOTAS
     connections: Kept = field(default_factory=Kept, compare=False)
     now: Callable[[], float] = field(init=False, repr=False, compare=False)
 
@@ -50,7 +55,23 @@ class Terms:
         """Whether the dispatcher was told to stop: nothing new is begun or waited for."""
         return self.sleeper.awake
 
+    def quota_of(self, origin: str, url: str) -> Quota:
+        """The quota that a request goes by."""
+        return self.quotas.of(origin, url) or self.quota
+
+    def note(self) -> str:
+        """What holds requests back, in a few words; empty if nothing does."""
+        notes = [quota.snapshot().note() for quota in (self.quota, *self.quotas.all)]
+        return " ".join(dict.fromkeys(filter(None, notes)))
+
     def stop(self) -> None:
         """End every wait of a call, now and from now on."""
         self.sleeper.wake()
-        self.quota.slots.look_again()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Have every call that waits ask whether it should wait on."""
+        self.sleeper.look_again()
+        self.quota.look_again()
+        for quota in self.quotas.all:
+            quota.look_again()

@@ -15,8 +15,9 @@ from threadllm.cli.interrupts import Interrupts
 from threadllm.cli.summary import Report
 from threadllm.clock import SYSTEM
 from threadllm.dispatcher import DEFAULT_TIMEOUT, DEFAULT_WORKERS, Dispatcher
-from threadllm.exceptions import CallCancelled, OptionError
+from threadllm.exceptions import CallCancelled, OptionError, RunStopped
 from threadllm.jobs import Writer, counted
+from threadllm.quota import Quota
 from threadllm.retry import Retry
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _SOME_FAILED = 1
 _CONNECT_SECONDS, _SILENT_SECONDS = DEFAULT_TIMEOUT
 _NEVER_BEGUN = (CancelledError, CallCancelled)
 _STDIN, _STDOUT = 0, 1
+_GO_ON = "--on-stop continue runs the rest all the same"
 # What Python says, by its text alone, where the system has no thread left, and where a signal has
 # shut the pool before an item reached it. Any other RuntimeError is a fault of ours.
 _CUT_OFF = {"can't start new thread", "cannot schedule new futures after shutdown"}
@@ -69,6 +71,25 @@ def add_options(command: ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long an item may take as a whole, its waits and retries included (no limit)",
     )
+    add(
+        "--rpm",
+        type=POSITIVE,
+        metavar="N",
+        help="requests per minute to each origin, at most (what the provider allows, as learnt)",
+    )
+    add(
+        "--tpm",
+        type=POSITIVE,
+        metavar="N",
+        help="tokens per minute in and out, likewise",
+    )
+    add(
+        "--on-stop",
+        choices=["raise", "continue"],
+        default="raise",
+        help="whether a key that is not accepted, no credit or no permission ends the run "
+        "(%(default)s)",
+    )
     add("--ordered", action="store_true", help="results in the order of the input")
     add("--no-progress", action="store_true", help="no bar, and no lines off a terminal")
 
@@ -101,6 +122,12 @@ def work(
     _refuse_one_file(options.input, options.output)
     pool = Dispatcher(
         options.concurrency,
+        quota=Quota(
+            options.concurrency,
+            requests_per_minute=options.rpm,
+            tokens_per_minute=options.tpm,
+        ),
+        on_stop=options.on_stop,
         retry=Retry(attempts=options.retries + 1, exceptions=retried),
         request_timeout=(min(_CONNECT_SECONDS, options.timeout), options.timeout),
         progress=not options.no_progress,
@@ -131,6 +158,8 @@ def work(
     except OSError as error:  # the input cannot be read on, or the output not be written
         place = "stdout" if error.filename == "-" else error.filename or options.input
         report.stopped(f"{place}: {error.strerror}")
+    except RunStopped as error:
+        report.stopped(f"{error.reason.rstrip('. ')}. {error.advice} {_GO_ON}")
     except RuntimeError as error:
         if str(error) not in _CUT_OFF:
             raise

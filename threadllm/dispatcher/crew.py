@@ -11,13 +11,15 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from threadllm.exceptions import CallCancelled, CallExpired
-from threadllm.providers import Verdict, seconds_to_wait
+from threadllm.providers import Verdict, advice, seconds_to_wait
+from threadllm.quota import Refusal
+from threadllm.redaction import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from threadllm.call import Call, Terms
+    from threadllm.call import Call, Run, Terms
     from threadllm.dispatcher.deadlines import Deadlines
     from threadllm.dispatcher.task import Task
     from threadllm.dispatcher.threads import Runner
@@ -57,7 +59,9 @@ class Crew:
     def drop(self, task: Task[Any]) -> None:
         """End a task that will not be run: with the error it was put off for, or cancelled."""
         self._no_longer_waits(task)
-        if task.last_error is not None:
+        if task.submission.run.is_stopped:
+            self._leave_undone(task)
+        elif task.last_error is not None:
             self.fail(task, task.last_error)
         else:
             self._deadlines.release(task)
@@ -67,12 +71,15 @@ class Crew:
         """End a task with an error, unless it has been cancelled, or its deadline has ended it."""
         if self._deadlines.release(task) and task.start():
             self._terms.tally.count("failed")
+            task.submission.run.count(ok=False)
             task.future.set_exception(error)
 
     def _begin(self, task: Task[Any], call: Call) -> bool:
         """Whether the call has begun; if not, the task has ended."""
         try:
             if not task.unwanted:
+                if not self._estimated(task, call):
+                    return False
                 call.begin()
                 if task.start():
                     return True
@@ -87,6 +94,15 @@ class Crew:
         self.drop(task)
         return False
 
+    def _estimated(self, task: Task[Any], call: Call) -> bool:
+        """Whether what the user says of tokens could be had; if not, the task has ended."""
+        try:
+            call.need = task.need()
+        except BaseException as error:  # as what the function itself raises, it is the item's
+            self.fail(task, error)
+            return False
+        return True
+
     def _execute(self, task: Task[Any], call: Call) -> float | None:
         value, error, failure = None, None, None
         try:
@@ -95,6 +111,7 @@ class Crew:
                 value = task.prepare(call)()
             except BaseException as raised:
                 error = raised  # whatever it is, it is the item's: the thread lives on
+            call.went_well = error is None
             if call.end():
                 task.add(call)
             failure = call.failure
@@ -103,15 +120,47 @@ class Crew:
             if error is None:
                 if self._deadlines.release(task):
                     self._terms.tally.count("ok")
+                    task.submission.run.count(ok=True)
                     task.future.set_result(value)
                 return None
             due = None if failure is not None and failure.owned else self._due(task, call, error)
             if due is None:
-                self.fail(task, error)
+                self._fail_or_stop(task, call, error)
                 return None
             return due if self._put_off(task, error) else None
         finally:
             del task, call, error, failure
+
+    def _fail_or_stop(self, task: Task[Any], call: Call, error: BaseException) -> None:
+        """End a task with an error, and its run if no other item would fare better."""
+        run, failure = task.submission.run, call.failure
+        if call.gave_up and run.is_stopped:
+            self._leave_undone(task)
+            return
+        if self._terms.stops:
+            # The transport's says more: it quotes the provider.
+            errors = (None if failure is None else failure.error, error)
+            task.stopped_run = any(one is not None and self._stop(run, one) for one in errors)
+            del errors
+        self.fail(task, error)
+        if task.stopped_run:
+            self._terms.look_again()
+
+    def _stop(self, run: Run, error: BaseException) -> bool:
+        """Stop a run, if an error asks for it; whether it was going on."""
+        try:
+            verdict, reply = self._terms.retry.verdict_on_error(error)
+        except BaseException:
+            return False  # an error whose own attributes raise has said nothing
+        if verdict is not Verdict.STOP or reply is None:
+            return False
+        return run.stop(text_of(error), advice(reply), error)
+
+    def _leave_undone(self, task: Task[Any]) -> None:
+        """End a task whose run was stopped: neither ok nor failed."""
+        task.undone = True
+        if self._deadlines.release(task) and task.start():
+            task.future.set_exception(task.submission.run.error())
 
     def _due(self, task: Task[Any], call: Call, error: BaseException) -> float | None:
         """When to run the call again, for an error that the transport does not own."""
@@ -130,8 +179,7 @@ class Crew:
         if wait is None:
             return None
         if verdict is Verdict.PACE:  # of what origin is not known: all calls wait before they begin
-            gate = terms.quota.gate("")
-            gate.shut(now + wait, now=now, sent=call.began, asked=asked is not None)
+            call.refuse(Refusal(asked, terms.retry.pause))
         else:
             terms.tally.count("retries")
         # A wait that is too long lasts to the deadline: see `Call.park`.

@@ -19,7 +19,7 @@ from threadllm.exceptions import CallExpired
 if TYPE_CHECKING:
     from contextvars import Context
 
-    from threadllm.call import Terms
+    from threadllm.call import Run, Terms
     from threadllm.dispatcher.task import Task
     from threadllm.dispatcher.threads import Runner
     from threadllm.dispatcher.watchdog import Watch, Watchdog
@@ -42,8 +42,8 @@ class Deadlines:
         self._seconds = seconds
         self._error: type[CallExpired] = CallExpired  # DeadlineExceeded, from the first deadline on
 
-    def submission(self, context: Context) -> Submission:
-        """What is submitted in a context, its time not yet running.
+    def submission(self, context: Context, run: Run) -> Submission:
+        """What is submitted in a context and for a run, its time not yet running.
 
         Raises:
             RuntimeError: The system has no thread left, and there would be a deadline.
@@ -53,26 +53,27 @@ class Deadlines:
         latest = math.inf if submitter is None else self._latest(submitter)
         decimals = has_decimals(context)
         if seconds is None and latest == math.inf:
-            return Submission(context, decimals)
+            return Submission(context, run, decimals)
         from threadllm.transport import DeadlineExceeded  # here, as it brings requests along
 
         self._error = DeadlineExceeded
         self._watchdog.start()
         seconds = math.inf if seconds is None else seconds
-        return Submission(context, decimals, limited=True, seconds=seconds, latest=latest)
+        return Submission(context, run, decimals, limited=True, seconds=seconds, latest=latest)
 
     def call_for(self, task: Task[Any], runner: Runner) -> Call | None:
         """The next call of an item, whose time runs; None when its deadline has ended it."""
         task.runner = runner
-        if not task.submission.limited:
-            return Call(self._terms)
+        submission = task.submission
+        if not submission.limited:
+            return Call(self._terms, run=submission.run)
         limit = task.limit
         if limit is None:
-            limit = task.limit = task.submission.limit(self._terms.now())
-            call = Call(self._terms, limit)
+            limit = task.limit = submission.limit(self._terms.now())
+            call = Call(self._terms, limit, submission.run)
             task.watch = self._watchdog.watch(limit.moment, partial(self._expire, task), call)
             return call
-        call = Call(self._terms, limit)
+        call = Call(self._terms, limit, submission.run)
         return call if self._goes_on(task, call) else None
 
     def pause(self, task: Task[Any]) -> bool:
@@ -121,6 +122,7 @@ class Deadlines:
         tally, runner = self._terms.tally, cast("Runner", task.runner)
         tell = partial(task.future.set_exception, self.error_for(task))
         tally.count("failed")
+        task.submission.run.count(ok=False)
         if call is None:
             runner.employer.tell(tell)
             return

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from threadllm.call import Terms, checked_seconds, current
+from threadllm.call import Terms, checked_seconds
 from threadllm.clock import SYSTEM, Sleeper
 from threadllm.dispatcher.crew import Crew
 from threadllm.dispatcher.deadlines import Deadlines
 from threadllm.dispatcher.ending import Ending
-from threadllm.dispatcher.feed import Feed, length
+from threadllm.dispatcher.feed import length
 from threadllm.dispatcher.options import (
     DEFAULT_TIMEOUT,
-    binder,
+    checked_on_stop,
     checked_retry,
     checked_timeout,
     checked_window,
@@ -28,23 +27,22 @@ from threadllm.dispatcher.options import (
 )
 from threadllm.dispatcher.outcomes import AsFinished, InOrder, read
 from threadllm.dispatcher.results import Results
-from threadllm.dispatcher.task import Task
+from threadllm.dispatcher.submitting import Submitter
 from threadllm.dispatcher.threads import Threads
 from threadllm.dispatcher.watchdog import Watchdog
 from threadllm.dispatcher.workers import Workers
 from threadllm.exceptions import OptionError
 from threadllm.progress import Painter, Tally, Totals, display
-from threadllm.quota import Quota
+from threadllm.quota import NO_QUOTAS, Quota, Quotas
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
     from types import TracebackType
 
     from threadllm.clock import Clock
-    from threadllm.dispatcher.options import Timeout, Unpack
-    from threadllm.dispatcher.task import Submission
-    from threadllm.outcome import Outcome
+    from threadllm.dispatcher.options import OnStop, Timeout, Unpack
+    from threadllm.outcome import Outcome, Usage
     from threadllm.retry import Retry
 
 P = ParamSpec("P")
@@ -61,7 +59,15 @@ class Dispatcher(Executor):
         initializer: As ThreadPoolExecutor.
         initargs: As ThreadPoolExecutor.
         concurrency: Slots: how many requests may be in flight. `max_workers` by default.
-        quota: Slots shared with other dispatchers, in place of `concurrency`.
+        quota: Slots and limits, perhaps shared with other dispatchers, in place of `concurrency`.
+        quotas: Quotas of their own for some origins, by "https://api.example.com" or the beginning
+            of a URL. Slots of `quota` are not taken for their requests.
+        estimate: Called with what the function is called with; gives the tokens that each of the
+            call's requests will take, as a number, which counts as tokens in, or as a `Usage`.
+            Without it they are estimated from what requests have cost.
+        on_stop: "raise" ends a run with `RunStopped` where a provider refuses for good: a key that
+            is not accepted, no credit, no permission (401, 402, 403 and their like). "continue"
+            lets the item fail and goes on.
         retry: What is tried again, and when.
         request_timeout: Seconds for requests that set no timeout of their own: one figure, or one
             to connect and one to wait for bytes.
@@ -93,6 +99,9 @@ class Dispatcher(Executor):
         *,
         concurrency: int | None = None,
         quota: Quota | None = None,
+        quotas: Mapping[str, Quota] | None = None,
+        estimate: Callable[..., float | Usage] | None = None,
+        on_stop: OnStop = "raise",
         retry: Retry | None = None,
         request_timeout: Timeout = DEFAULT_TIMEOUT,
         progress: bool | Callable[..., Any] = False,
@@ -114,14 +123,20 @@ class Dispatcher(Executor):
             tally=self._tally,
             patched=patch_requests,
             trusted=trust_returns,
+            stops=checked_on_stop(on_stop) == "raise",
+            quotas=NO_QUOTAS if quotas is None else Quotas(quotas),
         )
+        for one in (self._terms.quota, *self._terms.quotas.all):
+            one.timed_by(clock)
         self._threads = Threads(
             workers,
             partial(ThreadPoolExecutor, initializer=initializer, initargs=initargs),
             thread_name_prefix or "threadllm",
         )
         painter = (
-            Painter(self._tally, partial(display, progress, clock), clock) if progress else None
+            Painter(self._tally, partial(display, progress, clock), clock, self._terms.note)
+            if progress
+            else None
         )
         self._painter = painter
         watchdog = Watchdog(clock)
@@ -131,6 +146,7 @@ class Dispatcher(Executor):
         ending = Ending(self._terms.connections, watchdog, painter)
         self._crew = Crew(self._terms, self._deadlines)
         self._workers = Workers(self._threads, workers, self._crew, clock, ending)
+        self._submitter = Submitter(self._terms, self._deadlines, self._workers, estimate)
         # Runs of map whose input is not all submitted. No lock: each step of a set is atomic.
         self._unread: set[Results[Any]] = set()
         weakref.finalize(self, ending.begin)
@@ -152,8 +168,7 @@ class Dispatcher(Executor):
             RuntimeError: After shutdown.
         """
         self._expect((fn,))
-        submission = self._deadlines.submission(copy_context())
-        return self._add(lambda: fn(*args, **kwargs), submission).future
+        return self._submitter.submit(fn, *args, **kwargs).future
 
     def map(
         self,
@@ -182,19 +197,19 @@ class Dispatcher(Executor):
             OptionError: An option that cannot be meant.
             TimeoutError: From the iterator, when a value is late.
             BaseException: From the iterator, the error of the first item that failed.
+            RunStopped: From the iterator, when the provider refuses for good.
         """
         if len(iterables) == 1:
-            items, bind = iterables[0], binder(fn, unpack)
+            items, unpacked = iterables[0], unpack
         elif unpack is None:
-            items, bind = zip(*iterables, strict=False), binder(fn, "args")
+            items, unpacked = zip(*iterables, strict=False), "args"
         else:
             raise OptionError(
                 f"unpack={unpack!r}: it takes one iterable, of what is to be unpacked"
             )
         window = checked_window(buffersize, self._max_workers)
-        submission = self._deadlines.submission(copy_context())
+        feed = self._submitter.feed(fn, items, unpacked, window)
         self._expect(*iterables)
-        feed = Feed(items, lambda item: self._add(bind(item), submission), window)
         results = Results(feed, self._terms.sleeper.clock, timeout)
         if not feed.ended:
             self._unread.add(results)
@@ -228,12 +243,12 @@ class Dispatcher(Executor):
         Raises:
             OptionError: An option that cannot be meant.
             RuntimeError: From the iterator, when it is read on after shutdown.
+            RunStopped: From the iterator, once all that is done was handed back, when the provider
+                refuses for good. What was not begun, or not finished, has no outcome.
         """
-        bind = binder(fn, unpack)
         window = checked_window(buffersize, self._max_workers)
-        submission = self._deadlines.submission(copy_context())
+        feed = self._submitter.feed(fn, items, unpack, window, key)
         self._expect(items)
-        feed = Feed(items, lambda item: self._add(bind(item), submission), window, key)
         return read(feed, InOrder() if ordered else AsFinished())
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -279,14 +294,6 @@ class Dispatcher(Executor):
         if cancel:
             for task in self._workers.drain():
                 self._crew.drop(task)
-
-    def _add(self, run: Callable[[], R], submission: Submission) -> Task[R]:
-        caller = current.get()
-        if caller is not None and caller.terms.quota is self._terms.quota:
-            caller.return_slot_in_hand()  # what it submits may need it, and it may wait for that
-        task = Task(run, self._terms, submission)
-        self._workers.add(task)
-        return task
 
     def _expect(self, *inputs: Iterable[Any]) -> None:
         if self._painter is not None:  # only then: to tell its length may cost an input much

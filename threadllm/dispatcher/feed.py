@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sized
 
+    from threadllm.call import Run
     from threadllm.dispatcher.task import Task
     from threadllm.outcome import Outcome
 
@@ -35,6 +36,7 @@ class Feed(Generic[T, R]):
 
     Attributes:
         window: How many items may be pulled and not yet handed back.
+        run: What its items are part of; once that is stopped no more are pulled.
     """
 
     def __init__(
@@ -42,9 +44,11 @@ class Feed(Generic[T, R]):
         items: Iterable[T],
         submit: Callable[[T], Task[R]],
         window: int,
+        run: Run,
         key: Callable[[T], object] | None = None,
     ) -> None:
         self.window = window
+        self.run = run
         self._submit = submit
         self._key = key
         # Guards what follows, and the pulling: an input is no more made for two threads than a
@@ -63,7 +67,8 @@ class Feed(Generic[T, R]):
         """Submit the next item and have it taken, one at a time; whether there was one."""
         with self._lock:
             try:
-                pulled = None if self._ended else next(self._items, None)
+                ended = self._ended or self.run.is_stopped
+                pulled = None if ended else next(self._items, None)
                 if pulled is not None:
                     take(self._submitted(*pulled))
                     return True
@@ -82,8 +87,15 @@ class Feed(Generic[T, R]):
             self._ended = True
 
     def check(self) -> None:
-        """Raise what broke the feed: for when all that came before has been handed back."""
+        """Raise what ended the feed early: for when all that came before has been handed back.
+
+        Raises:
+            RunStopped: The provider refuses for good.
+            Exception: What the input raised.
+        """
         error, self._error = self._error, None
+        if self.run.is_stopped:
+            error = self.run.error()
         try:
             if error is not None:
                 raise error

@@ -6,10 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
 
 from threadllm.exceptions import OptionError
+from threadllm.outcome import Usage
+from threadllm.quota import Need
 from threadllm.retry import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from threadllm.clock import Clock
     from threadllm.quota import Quota
@@ -19,6 +21,7 @@ R = TypeVar("R")
 
 Unpack = Literal["args", "kwargs"]
 Timeout = float | tuple[float, float]
+OnStop = Literal["raise", "continue"]
 
 DEFAULT_WORKERS = 32
 DEFAULT_TIMEOUT = (10.0, 600.0)  # seconds to connect, seconds to wait for bytes
@@ -34,6 +37,9 @@ class Options(TypedDict, total=False):
     initargs: tuple[Any, ...]
     concurrency: int | None
     quota: Quota | None
+    quotas: Mapping[str, Quota] | None
+    estimate: Callable[..., float | Usage] | None
+    on_stop: OnStop
     retry: Retry | None
     request_timeout: Timeout
     progress: bool | Callable[..., Any]
@@ -86,6 +92,30 @@ def checked_retry(retry: Retry | None) -> Retry:
     if retry is not None and not isinstance(retry, Retry):
         raise OptionError(f"retry={retry!r}: give a policy, such as Retry(attempts=3)")
     return retry or Retry()
+
+
+def checked_on_stop(on_stop: OnStop) -> OnStop:
+    """What becomes of a run where the provider refuses for good.
+
+    Raises:
+        OptionError: A choice that there is not.
+    """
+    if on_stop not in get_args(OnStop):
+        raise OptionError(f"on_stop={on_stop!r}: choose 'raise' or 'continue'")
+    return on_stop
+
+
+def checked_need(tokens: object) -> Need:
+    """What an estimate comes to: tokens as a number, taken as tokens in, or as a usage.
+
+    Raises:
+        OptionError: It is neither.
+    """
+    if isinstance(tokens, Usage):
+        return Need(tokens.input_tokens, tokens.output_tokens)
+    if isinstance(tokens, (int, float)) and math.isfinite(tokens) and tokens >= 0:
+        return Need(tokens)
+    raise OptionError(f"estimate: it gave {tokens!r}; let it give a number of tokens, or a Usage")
 
 
 def checked_window(buffersize: int | None, max_workers: int) -> int:

@@ -89,7 +89,10 @@ def read(feed: Feed[T, R], order: Order) -> Generator[Outcome[T, R], None, None]
                 continue
             if not in_hand:
                 break
-            yield in_hand.pop(order.next()).outcome()
+            fed = in_hand.pop(order.next())
+            if not fed.task.undone:
+                yield fed.outcome()
+            del fed
         feed.check()
     finally:
         feed.close()

@@ -60,6 +60,10 @@ class Results(Generic[R]):
             if self._end is not None:
                 self._await(task.future, self._end)
             return task.future.result()
+        except Exception:
+            if task.undone or task.stopped_run:
+                self._feed.check()
+            raise
         finally:
             task.abandon()  # after a timeout; a task that has ended stays as it is
             del task  # else its error would hold this frame, and the frame its error

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from threadllm.call import Limit, current
+from threadllm.dispatcher.options import checked_need
 from threadllm.outcome import Outcome, RequestRecord, Usage
 from threadllm.retry import Attempts
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from threadllm.call import Call, Terms
+    from threadllm.call import Call, Run, Terms
     from threadllm.dispatcher.threads import Runner
     from threadllm.dispatcher.watchdog import Watch
+    from threadllm.quota import Need
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,6 +31,7 @@ class Submission(NamedTuple):
 
     Attributes:
         context: Of whoever submitted it, to be copied only.
+        run: What it is part of.
         decimals: Whether it has a decimal context: one object, which its copies share.
         limited: Whether it has a deadline.
         seconds: What it has from when it is first taken up.
@@ -36,6 +39,7 @@ class Submission(NamedTuple):
     """
 
     context: Context
+    run: Run
     decimals: bool
     limited: bool = False
     seconds: float = math.inf
@@ -58,6 +62,8 @@ class Task(Generic[R]):
     limit: Limit | None = None  # until it is taken up
     watch: Watch | None = None
     runner: Runner | None = None  # that has it, or had it last
+    stopped_run = False  # whether its error did
+    undone = False  # whether its run was stopped before it came to an end
     warned = False  # whether the deadline has broken off what its call was waiting for
     _abandoned = False
     _started = False
@@ -65,11 +71,18 @@ class Task(Generic[R]):
     _elapsed = 0.0
     _retries = 0
 
-    def __init__(self, run: Callable[[], R], terms: Terms, submission: Submission) -> None:
+    def __init__(
+        self,
+        run: Callable[[], R],
+        terms: Terms,
+        submission: Submission,
+        estimate: Callable[[], object] | None = None,
+    ) -> None:
         self.future: Future[R] = Future()
         self.attempts = Attempts(terms.retry)
         self.submission = submission
         self._run = run
+        self._estimate = estimate
         self._records: list[RequestRecord] = []
 
     def prepare(self, call: Call) -> Callable[[], R]:
@@ -78,6 +91,15 @@ class Task(Generic[R]):
         if self.submission.decimals:
             context.run(_have_decimals_of_ones_own)
         return partial(context.run, _run_as, call, run)
+
+    def need(self) -> Need | None:
+        """What its requests will take, as far as the user says.
+
+        Raises:
+            OptionError: That is no number of tokens.
+            BaseException: Whatever the user's estimate raises.
+        """
+        return None if self._estimate is None else checked_need(self._estimate())
 
     def add(self, call: Call) -> None:
         """Add what a call that has ended took."""
@@ -111,8 +133,8 @@ class Task(Generic[R]):
 
     @property
     def unwanted(self) -> bool:
-        """Whether no further call is to begin: it was cancelled, or its reader went away."""
-        return self._abandoned or self.future.cancelled()
+        """Whether no further call is to begin: it was cancelled, stopped, or its reader left."""
+        return self._abandoned or self.future.cancelled() or self.submission.run.is_stopped
 
     def start(self) -> bool:
         """Whether the item is still wanted; from here on it cannot be cancelled."""

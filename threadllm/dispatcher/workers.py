@@ -134,7 +134,7 @@ class Workers:
         """Take no new task. What was taken is still run, tasks for later included."""
         with self._lock:
             self._closed = True
-            self._hasten(lambda task: task.unwanted)
+        self._hasten_unwanted()
         self._see_whether_all_left()
 
     def drain(self) -> Iterator[Task[Any]]:
@@ -189,6 +189,12 @@ class Workers:
         heapq.heapify(self._later)
         self._work.notify_all()
 
+    def _hasten_unwanted(self) -> None:
+        """Let tasks that will not be run come to their ends."""
+        with self._lock:
+            if self._later:
+                self._hasten(lambda task: task.unwanted)
+
     def _pop(self) -> Task[Any] | None:
         with self._lock:
             return self._ready.popleft() if self._ready else None
@@ -209,6 +215,8 @@ class Workers:
                     due = self._crew.run(task, runner)
                     if due is not None and not self._put_off(task, due):
                         self._crew.drop(task)
+                    if task.submission.run.is_stopped:
+                        self._hasten_unwanted()
                 except BaseException:
                     # A callback's SystemExit or its like: a future logs no more than Exception.
                     _LOGGER.critical("Exception in worker", exc_info=True)

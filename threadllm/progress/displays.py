@@ -25,15 +25,15 @@ class Display(Protocol):
 
     interval: float
 
-    def show(self, totals: Totals, expected: int | None) -> None:
+    def show(self, totals: Totals, expected: int | None, note: str = "") -> None:
         """Paint what has come of the expected items, None where their number is not known."""
 
     def close(self) -> None:
         """Leave the last painting where it is."""
 
 
-def figures(totals: Totals) -> str:
-    """What stands beside the count: ok and failed, and of the rest what is not zero."""
+def figures(totals: Totals, note: str = "") -> str:
+    """What stands beside the count: ok and failed, of the rest what is not zero, and a note."""
     shown = {
         "retrying": totals.retrying,
         "parked": totals.parked,
@@ -42,7 +42,7 @@ def figures(totals: Totals) -> str:
         "tokens": totals.input_tokens + totals.output_tokens,
     }
     rest = [f"{name}={figure}" for name, figure in shown.items() if figure]
-    return " ".join([f"ok={totals.ok}", f"failed={totals.failed}", *rest])
+    return " ".join([f"ok={totals.ok}", f"failed={totals.failed}", *rest, *filter(None, [note])])
 
 
 class Bar:
@@ -53,10 +53,10 @@ class Bar:
     def __init__(self, factory: Callable[..., Any]) -> None:
         self._bar = factory(total=None, unit="item")
 
-    def show(self, totals: Totals, expected: int | None) -> None:
+    def show(self, totals: Totals, expected: int | None, note: str = "") -> None:
         """See `Display.show`."""
         self._bar.total = expected
-        self._bar.set_postfix_str(figures(totals), refresh=False)
+        self._bar.set_postfix_str(figures(totals, note), refresh=False)
         self._bar.update(totals.done - self._bar.n)
         self._bar.refresh()
 
@@ -74,12 +74,12 @@ class Lines:
         self._clock = clock
         self._began = clock.monotonic()
 
-    def show(self, totals: Totals, expected: int | None) -> None:
+    def show(self, totals: Totals, expected: int | None, note: str = "") -> None:
         """See `Display.show`."""
         elapsed = self._clock.monotonic() - self._began
         rate = totals.done / elapsed if elapsed else 0.0
         whole = "?" if expected is None else expected
-        sys.stderr.write(f"{totals.done}/{whole} {rate:.1f} items/s {figures(totals)}\n")
+        sys.stderr.write(f"{totals.done}/{whole} {rate:.1f} items/s {figures(totals, note)}\n")
         sys.stderr.flush()
 
     def close(self) -> None:

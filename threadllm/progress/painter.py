@@ -14,10 +14,24 @@ if TYPE_CHECKING:
 
 
 class Painter:
-    """Paints a run's figures at intervals, from the first `expect` until `close` joins it."""
+    """Paints a run's figures at intervals, from the first `expect` until `close` joins it.
 
-    def __init__(self, tally: Tally, make_display: Callable[[], Display], clock: Clock) -> None:
+    Args:
+        tally: The figures.
+        make_display: Makes what is painted on.
+        clock: Says when.
+        note: What else there is to say at a moment.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        make_display: Callable[[], Display],
+        clock: Clock,
+        note: Callable[[], str] = str,
+    ) -> None:
         self._tally = tally
+        self._note = note
         self._make_display = make_display
         self._clock = clock
         self._closing = threading.Condition()
@@ -56,5 +70,5 @@ class Painter:
                 if not self._closed:
                     self._clock.wait(self._closing, display.interval)
                 closed, expected = self._closed, self._expected
-            display.show(self._tally.totals(), expected)
+            display.show(self._tally.totals(), expected, self._note())
         display.close()

@@ -23,6 +23,7 @@ _USAGE, _OLLAMAS = b'"usage"', b'eval_count"'
 # Where usage stands: at the top, in Anthropic's message_start, in OpenAI's response.completed.
 _PLACES = ("message", "response")
 _LONGEST_LINE = 1 << 20
+_MOST = 10**9  # tokens
 _NONE = Usage()
 _DECODER = json.JSONDecoder()
 _BEGIN = re.compile(rb'"usage"\s*:\s*\{')
@@ -31,7 +32,10 @@ _REST = re.compile(rf'(?:\s*,\s*"[^"\\]*"\s*:\s*{_PLAIN})*\s*\}}\s*')
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    """The figure, if it can be one: no answer has billions of tokens."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if 0 < value <= _MOST else 0
 
 
 def _read(fields: dict[str, object]) -> Usage:

@@ -1,9 +1,37 @@
 """What may be in flight, and when: one `Quota` for each account of a provider.
 
-The rooms here count, tell and lend slots; they know no request and start no thread.
+The rooms here count, tell and lend slots; they know no request, and start no thread. From the top:
+
+- `quotas` says whose quota a request goes by, and `quota` has a line for each origin and model;
+- `line` is told all that becomes of requests there, and `entrance` is where they wait;
+- `origin` is what the lines of one origin share, `slots` among that;
+- `gate`, `limit`, `pace`, `window` and `breaker` say when: a pause, a limit that somebody knows, a
+  pace and a number in flight that were learnt, an outage. `meter` is what rates are made of.
 """
 
-from threadllm.quota.gate import Gate
+from threadllm.quota.breaker import Breaker
+from threadllm.quota.entrance import Visitor
+from threadllm.quota.line import Line
+from threadllm.quota.memory import forget
+from threadllm.quota.permit import Ended, Need, Permit, Refusal, ended_by
 from threadllm.quota.quota import Quota
+from threadllm.quota.quotas import NO_QUOTAS, Quotas
+from threadllm.quota.snapshot import KnownLimit, LineSnapshot, Snapshot
 
-__all__ = ["Gate", "Quota"]
+__all__ = [
+    "NO_QUOTAS",
+    "Breaker",
+    "Ended",
+    "KnownLimit",
+    "Line",
+    "LineSnapshot",
+    "Need",
+    "Permit",
+    "Quota",
+    "Quotas",
+    "Refusal",
+    "Snapshot",
+    "Visitor",
+    "ended_by",
+    "forget",
+]

@@ -1,34 +1,153 @@
-"""The quota: request slots, and a gate for each origin."""
+"""The quota: what limits one account of a provider, and what has been learnt of it."""
 
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from typing import TYPE_CHECKING
 
-from threadllm.exceptions import OptionError
-from threadllm.quota.gate import Gate
+from threadllm.clock import SYSTEM
+from threadllm.quota.breaker import Breaker
+from threadllm.quota.line import Line
+from threadllm.quota.memory import learnt
+from threadllm.quota.origin import Origin
+from threadllm.quota.settings import MINUTE, BreakerAction, Settings
 from threadllm.quota.slots import Slots
+from threadllm.quota.snapshot import KnownLimit, LineSnapshot, Snapshot
+
+if TYPE_CHECKING:
+    from threadllm.clock import Clock
+
+_BREAKER = Breaker()
 
 
 class Quota:
-    """What may be in flight, shared by as many dispatchers and threads as you like.
+    """What may be sent, and when: shared by as many dispatchers and threads as you like.
+
+    The figures hold for each origin (scheme, host and port) on its own, and so does what is learnt
+    of it; only the slots are shared by all. What is not stated is learnt: from what the provider
+    says in its headers, and from its 429s. Functions whose requests do not go through the
+    transport are charged once a call.
 
     Args:
         concurrency: Slots: how many requests may be in flight at a time.
+        requests_per_minute: Requests that may be sent in a minute, evenly spread.
+        tokens_per_minute: Tokens in and out together. They are reserved before a request, by what
+            such requests have cost so far, and settled by what its answer says.
+        input_tokens_per_minute: Tokens in, where the provider counts them apart.
+        output_tokens_per_minute: Tokens out, likewise.
+        requests_per_day: Requests in a day; all of them may come at once.
+        burst: Requests of a minute that may come at once after a quiet time: what the provider's
+            bucket holds. By default what comes in a fifth of a second.
+        adaptive: Whether a pace, and a number of requests in flight, is learnt from 429s. Without
+            it those only pause everyone.
+        breaker: When requests to an origin that fails are held back; None for never. Calls whose
+            requests do not pass the transport have none.
+        breaker_action: "park" lets them wait, "fail" has them fail with `threadllm.BreakerOpen`.
+        retry_budget: Retries that each request allows to its origin, besides 10 a second: what is
+            more waits. None for no such bound.
 
     Raises:
-        OptionError: Fewer than one slot.
+        OptionError: An argument that cannot be meant.
     """
 
-    def __init__(self, concurrency: int) -> None:
-        if concurrency < 1:
-            raise OptionError(f"concurrency={concurrency}: at least one request must be in flight")
+    def __init__(
+        self,
+        concurrency: int = 32,
+        *,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        input_tokens_per_minute: float | None = None,
+        output_tokens_per_minute: float | None = None,
+        requests_per_day: float | None = None,
+        burst: int | None = None,
+        adaptive: bool = True,
+        breaker: Breaker | None = _BREAKER,
+        breaker_action: BreakerAction = "park",
+        retry_budget: float | None = 0.5,
+    ) -> None:
+        self._settings = Settings(
+            concurrency=concurrency,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            input_tokens_per_minute=input_tokens_per_minute,
+            output_tokens_per_minute=output_tokens_per_minute,
+            requests_per_day=requests_per_day,
+            burst=burst,
+            adaptive=adaptive,
+            breaker=breaker,
+            breaker_action=breaker_action,
+            retry_budget=retry_budget,
+        )
         self.concurrency = concurrency
         self.slots = Slots(concurrency)
-        self._lock = threading.Lock()
-        self._gates: defaultdict[str, Gate] = defaultdict(Gate)  # guarded by _lock
+        # Guards the lines, and all that is in them. Reentrant: the collector ends streams, whose
+        # slots come back, wherever it strikes.
+        self._lock = threading.RLock()
+        self._origins: dict[str, Origin] = {}
+        self._lines: dict[tuple[str, str], Line] = {}  # read without the lock
+        self._clock = SYSTEM
 
-    def gate(self, origin: str) -> Gate:
-        """The gate of an origin: "scheme://host:port", or "" for calls that name none."""
+    def line(self, origin: str, model: str = "") -> Line:
+        """The line of a model of an origin.
+
+        Args:
+            origin: "scheme://host:port", or "" for calls that name none.
+            model: As the request names it, or "".
+        """
+        line = self._lines.get((origin, model))
+        return self._new_line(origin, model) if line is None else line
+
+    def look_again(self) -> None:
+        """Have all who wait ask whether they should wait on."""
+        self.slots.look_again()
         with self._lock:
-            return self._gates[origin]
+            for line in self._lines.values():
+                line.entrance.wake_all()
+
+    def timed_by(self, clock: Clock) -> None:
+        """Let snapshots be taken by another clock: that of the dispatchers that use it."""
+        self._clock = clock
+
+    def snapshot(self) -> Snapshot:
+        """How it stands now."""
+        with self._lock:
+            now = self._clock.monotonic()
+            lines = tuple(_snapshot(*names, line, now) for names, line in self._lines.items())
+        return Snapshot(self.concurrency, self.slots.in_use, lines)
+
+    def _new_line(self, origin: str, model: str) -> Line:
+        with self._lock:
+            if (origin, model) in self._lines:  # another thread was faster
+                return self._lines[origin, model]
+            settings = self._settings
+            shared = self._origins.setdefault(origin, Origin(settings, is_known=bool(origin)))
+            line = self._lines[origin, model] = Line(
+                " ".join(filter(None, (origin or "calls", model))),
+                shared,
+                self._lock,
+                learnt(origin, model),
+                adaptive=settings.adaptive,
+            )
+            return line
+
+
+def _snapshot(origin: str, model: str, line: Line, now: float) -> LineSnapshot:
+    shared, meter = line.origin, line.pace.meter
+    limits = (*shared.limits, *line.told.limits.values())
+    paces = [one.figure for one in limits if (one.kind, one.period) == ("requests", MINUTE)]
+    if meter is not None:
+        paces.append(meter.rate * MINUTE)
+    return LineSnapshot(
+        origin=origin,
+        model=model,
+        slots_in_use=len(shared.in_flight),
+        slots=int(shared.window.size),
+        parked=line.entrance.parked,
+        pace=min(paces, default=None),
+        limits=tuple(
+            KnownLimit(limit.kind, limit.figure, limit.period, limit.source, limit.left(now))
+            for limit in limits
+        ),
+        paused=max(0.0, line.gate.opens_at - now),
+        breaker="closed" if shared.circuit is None else shared.circuit.state,
+    )

@@ -15,10 +15,12 @@ class Address(NamedTuple):
     Attributes:
         url: Scheme, host, port and path.
         origin: Scheme, host and port: what quotas belong to.
+        host: Its name, in lower case.
     """
 
     url: str
     origin: str
+    host: str = ""
 
 
 @lru_cache(maxsize=256)
@@ -32,7 +34,9 @@ def address_of(url: str) -> Address:
         return Address(f"{scheme}:", f"{scheme}:")
     netloc = parts.netloc.rpartition("@")[2]
     return Address(
-        f"{parts.scheme}://{netloc}{parts.path}", f"{parts.scheme}://{parts.hostname}:{port}"
+        f"{parts.scheme}://{netloc}{parts.path}",
+        f"{parts.scheme}://{parts.hostname}:{port}",
+        parts.hostname or "",
     )
 
 

@@ -17,19 +17,25 @@ from requests.exceptions import (
 )
 
 from threadllm.call import NO_LIMIT, Failure
-from threadllm.exceptions import CallCancelled, CallExpired
+from threadllm.exceptions import BreakerOpen, CallCancelled, CallExpired
 from threadllm.providers import (
     ERRORS,
     Reply,
     Verdict,
+    asked_by,
+    effective_status,
+    limits_of,
+    mentions_limits,
     parse_body,
     seconds_to_wait,
     usage_of,
     verdict_on,
 )
+from threadllm.quota import Ended, Refusal, ended_by
 from threadllm.redaction import redact
 from threadllm.retry import Attempts
 from threadllm.transport.address import address_of
+from threadllm.transport.breaking import RequestNotSent
 from threadllm.transport.deadline import DeadlineExceeded, bounded
 from threadllm.transport.inflight import in_flight
 from threadllm.transport.resending import can_resend, rewind
@@ -48,10 +54,15 @@ _EXCERPT = 300  # characters of a provider's answer that an error quotes
 class _Try(NamedTuple):
     """How one try ended, and what is to be made of it."""
 
-    sent: float
     result: Response | RequestException
     verdict: Verdict
     asked: float | None = None  # seconds that the provider asks to wait, as far as heeded
+    is_probe: bool = False  # whether the request was to find out if a breaker may close
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether a further try counts as a retry: not after a 429, nor for a breaker's sake."""
+        return self.verdict is Verdict.RETRY and not self.is_probe
 
 
 class Delivery:
@@ -88,6 +99,7 @@ class Delivery:
         self._retried_below = retried_below
         self._attempts = Attempts(call.terms.retry)
         self._address = address_of(request.url or "")
+        self._asked = asked_by(request.body)
 
     def run(self) -> Response:
         """The response of the last try.
@@ -95,18 +107,24 @@ class Delivery:
         Raises:
             RequestException: The last try's error.
             DeadlineExceeded: The call's deadline has passed.
+            RequestNotSent: The breaker was open before the first try.
             CallCancelled: The dispatcher was told to stop before the first try.
         """
         last = None
         try:
             last = self._try()
             while (wait := self._next_wait(last)) is not None:
-                self._prepare_next(last.verdict, wait)
-                last = self._try()
+                self._prepare_next(last, wait)
+                last = self._try(charged=last.is_charged)
         except DeadlineExceeded:
             raise
         except CallExpired:
             raise self._exceeded() from last and self._error_in(last)
+        except BreakerOpen as error:
+            if last is None:
+                not_sent = RequestNotSent(str(error), request=self._request)
+                self._call.fail(self._address.url, Failure(not_sent, owned=True))
+                raise not_sent from None
         except (CallCancelled, UnrewindableBodyError) as error:
             if last is None:
                 self._call.fail(self._address.url, Failure(error, owned=True))
@@ -114,36 +132,46 @@ class Delivery:
             # No further try: the last one's end is the request's.
         return self._conclude(last)
 
-    def _try(self) -> _Try:
+    def _try(self, *, charged: bool = False) -> _Try:
         exchange = self._call.open(
-            str(self._request.method), *self._address, retry=self._attempts.repeats
+            str(self._request.method),
+            self._address.url,
+            self._address.origin,
+            retry=self._attempts.repeats,
+            asked=self._asked,
+            charged=charged,
         )
         try:
             response = self._sent(exchange)
             self.elapsed = (exchange.answered or self._call.terms.now()) - exchange.sent
             exchange.status = response.status_code
             if self._streamed and not (response.status_code in ERRORS or response.is_redirect):
-                content = b""
+                tried = self._judged(exchange, response, b"")
+                if exchange.permit.is_probe:
+                    exchange.line.answer_begins(exchange.permit)
                 follow(response, exchange)
             else:
                 content = _content_of(response)
                 exchange.size, exchange.usage = len(content), usage_of(content)
+                tried = self._judged(exchange, response, content)
                 exchange.finish()
         except Exception as error:
             too_late = self._call.must_end()  # before the exchange ends, which would be one reason
+            broken = None
+            if isinstance(error, RequestException) and not too_late:
+                broken = self._broken(exchange, error)
             exchange.finish()
             if too_late:
                 raise self._exceeded() from error
-            if not isinstance(error, RequestException):
+            if broken is None:
                 raise
-            verdict, _ = self._call.terms.retry.verdict_on_error(error)
-            return _Try(exchange.sent, error, verdict)
+            return broken
         except BaseException:
             exchange.finish()
             raise
         if exchange.is_cut and not exchange.handed_over:
             raise self._exceeded()  # what looks like an answer may lack its end
-        return self._judge(exchange.sent, response, content)
+        return tried
 
     def _sent(self, exchange: Exchange) -> Response:
         """Send once: the connection that is used is told to the exchange."""
@@ -163,37 +191,56 @@ class Delivery:
         self._call.fail(self._address.url, Failure(error, owned=True))
         return error
 
-    def _judge(self, sent: float, response: Response, content: bytes) -> _Try:
-        if response.status_code not in ERRORS and b'"error"' not in content:
-            return _Try(sent, response, Verdict.OK)
-        terms = self._call.terms
+    def _broken(self, exchange: Exchange, error: RequestException) -> _Try:
+        """What an error means, told to the line before the exchange ends there."""
+        permit = exchange.permit
+        verdict, _ = self._call.terms.retry.verdict_on_error(error)
+        if verdict is Verdict.RETRY:
+            permit.ended = Ended.FAILED
+        return _Try(error, verdict, is_probe=permit.is_probe and permit.ended.is_failure)
+
+    def _judged(self, exchange: Exchange, response: Response, content: bytes) -> _Try:
+        """What an answer means, told to the line before the exchange ends there."""
+        permit, line, terms = exchange.permit, exchange.line, self._call.terms
+        permit.ended = Ended.ACCEPTED
+        is_error = response.status_code in ERRORS or b'"error"' in content
+        now = terms.now()
+        if not (is_error or (line.told.is_due(now) and _tells_limits(response))):
+            return _Try(response, Verdict.OK)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        reply = Reply(response.status_code, headers, parse_body(content))
-        asked = terms.retry.heeded(seconds_to_wait(reply, now=terms.sleeper.clock.time()))
-        return _Try(sent, response, verdict_on(reply, terms.retry.statuses), asked)
+        reply = Reply(response.status_code, headers, parse_body(content) if is_error else None)
+        wall = terms.sleeper.clock.time()
+        line.hear(permit, limits_of(reply, self._address.host, now=wall), now)
+        if not is_error:
+            return _Try(response, Verdict.OK)
+        asked = terms.retry.heeded(seconds_to_wait(reply, now=wall))
+        verdict = verdict_on(reply, terms.retry.statuses)
+        if verdict is Verdict.PACE:
+            permit.refusal = Refusal(asked, terms.retry.pause)
+        elif verdict is Verdict.RETRY:
+            permit.ended = ended_by(effective_status(reply))
+        return _Try(response, verdict, asked, permit.is_probe and permit.ended.is_failure)
 
     def _next_wait(self, last: _Try) -> float | None:
-        """Seconds to the next try, or None; a 429 shuts the gate for everyone meanwhile."""
+        """Seconds to the next try, or None; after a 429 the line holds everyone back meanwhile."""
         if last.verdict is Verdict.OK:
             return None
         terms = self._call.terms
         if last.verdict is Verdict.RETRY and self._retried_below(last.result):
             return None
-        now = terms.now()
-        wait = self._attempts.next_wait(last.verdict, last.asked, now)
-        if last.verdict is Verdict.PACE and wait is not None:
-            gate = terms.quota.gate(self._address.origin)
-            gate.shut(now + wait, now=now, sent=last.sent, asked=last.asked is not None)
+        # A probe is the breaker's, and not charged to the item.
+        verdict = Verdict.PACE if last.is_probe else last.verdict
+        wait = self._attempts.next_wait(verdict, last.asked, terms.now())
         if not can_resend(self._request):
             return None  # the dispatcher judges it, and counts
         if last.verdict is Verdict.PACE:
             terms.tally.count("throttled")
         return wait
 
-    def _prepare_next(self, verdict: Verdict, wait: float) -> None:
-        """Wait out a retry; after a 429 the next try waits before the gate instead."""
+    def _prepare_next(self, last: _Try, wait: float) -> None:
+        """Wait out a retry; after a 429, or as a probe, it waits in the line instead."""
         rewind(self._request)
-        if verdict is Verdict.RETRY:
+        if last.is_charged:
             moment = self._call.terms.now() + wait
             self._call.park(lambda: moment)
             self._call.charge_retry()
@@ -221,6 +268,10 @@ def _status_error(response: Response, url: str) -> HTTPError:
     beginning = _content_of(response)[: 4 * _EXCERPT].decode(errors="replace")
     excerpt = redact(beginning)[:_EXCERPT]  # in this order: half a key would not be known as one
     return HTTPError(f"{text}: {excerpt}" if excerpt else text, response=response)
+
+
+def _tells_limits(response: Response) -> bool:
+    return mentions_limits(map(str.lower, response.headers))
 
 
 def _content_of(response: Response) -> bytes:

@@ -1,0 +1,185 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.quota.support import a_permit
+from threadllm.quota.window import Window
+
+
+def accept(window, times, together):
+    """Take in so many that came with as many in flight; how often the limit changed."""
+    return sum(window.accept(a_permit(beside=together - 1)) for _ in range(times))
+
+
+def a_limited(size, most=100):
+    """A window that was at its most, and then shrank."""
+    window = Window(most, starting=False)
+    accept(window, 1, size)
+    window.shrink(size)
+    return window
+
+
+@pytest.mark.parametrize(("most", "starting", "size"), [(32, True, 32), (64, False, 64)])
+def test_few_may_all_be_in_flight(most, starting, size):
+    """It begins with some only where more are allowed, and where that is wanted."""
+    window = Window(most, starting=starting)
+    window.open_until(0)
+    assert [window.size, window.is_limit, window.seconds_to_open(size, 0)] == [size, False, None]
+
+
+def test_it_opens_with_time():
+    """Fourfold with each second in which nothing is refused."""
+    window = Window(1000, starting=True)
+    sizes = []
+    for now in (100, 100.5, 101, 100, 102, 103, 104):
+        window.open_until(now)
+        sizes.append(window.size)
+    assert sizes == [32, 64, 128, 128, 512, 1000, 1000]
+
+
+def test_it_says_when_it_opens():
+    """So that who waits for room is not woken by others alone."""
+    window = Window(1000, starting=True)
+    window.open_until(100)
+    told = window.seconds_to_open(32, 100)
+    assert told == pytest.approx(math.log(33 / 32, 4))
+    window.open_until(100 + told + 1e-9)
+    assert int(window.size) == 33
+    assert [window.seconds_to_open(64, 100.25), window.seconds_to_open(5, 100.25)] == [
+        pytest.approx(math.log(65 / 32, 4) - 0.25),
+        0,
+    ]
+
+
+def test_it_opens_with_answers():
+    """Fourfold with each round of them."""
+    window = Window(1000, starting=True)
+    assert accept(window, 32, 32) == 0
+    assert [window.size, window.is_limit] == [128, False]
+    accept(window, 1000, 128)
+    assert [window.size, window.seconds_to_open(1000, 0)] == [1000, None]
+
+
+def test_it_shrinks_to_what_is_in_flight():
+    """To one at least, and never above what it was."""
+    window = Window(100, starting=True)
+    sizes = []
+    for others in (20, 25, 3, 0):
+        window.shrink(others)
+        sizes.append(window.size)
+    assert sizes == [20, 20, 3, 1]
+    assert [window.is_limit, window.seconds_to_open(1, 0)] == [True, None]
+
+
+def test_it_is_probed_after_three_rounds():
+    """By one more at first, then by two, four, and so on, up to what the user allows."""
+    window = a_limited(20, most=30)
+    assert [accept(window, 59, 20), window.size] == [0, 20]
+    assert [accept(window, 1, 20), window.size] == [1, 21]
+    assert [accept(window, 63, 21), window.size] == [1, 23]
+    assert [accept(window, 69, 23), window.size] == [1, 27]
+    assert [accept(window, 81, 27), window.size, window.is_limit] == [1, 30, False]
+    assert accept(window, 1000, 30) == 0
+
+
+def test_after_it_shrank_it_is_probed_by_one_again():
+    """A limit that has just been met is not left far behind."""
+    window = a_limited(20)
+    accept(window, 60 + 63, 21)
+    window.shrink(20)
+    assert [accept(window, 59, 20), accept(window, 1, 20), window.size] == [0, 1, 21]
+
+
+def test_who_came_with_fewer_probes_nothing():
+    """Only with as many in flight as may be does an answer tell anything of the limit."""
+    window = a_limited(20)
+    assert accept(window, 1000, 19) == 0
+
+
+@pytest.mark.parametrize(
+    ("others", "explained"), [(0, False), (17, False), (18, True), (20, True), (40, True)]
+)
+def test_many_in_flight_may_be_why_one_is_refused(others, explained):
+    """As many as were let in at once before, or nearly."""
+    window = Window(100, starting=False)
+    accept(window, 1, 20)
+    assert window.explains(others, strictly=False) is explained
+
+
+def test_before_any_was_let_in_any_number_may_be_why():
+    """All of the first may have come at once. But one alone is not too many."""
+    window = Window(100, starting=True)
+    assert [window.explains(others, strictly=False) for others in (0, 1, 30)] == [False, True, True]
+
+
+def test_what_may_mean_other_things_must_come_in_a_row():
+    """Four of them, with none let in meanwhile beside as many as may be."""
+    window = a_limited(20)
+    window.note(20)
+    assert [window.explains(20, strictly=True) for _ in range(5)] == [False] * 3 + [True] * 2
+    accept(window, 1, 19)
+    assert window.explains(20, strictly=True) is True
+    accept(window, 1, 20)
+    assert [window.explains(20, strictly=True) for _ in range(4)] == [False] * 3 + [True]
+    assert window.explains(5, strictly=True) is False
+
+
+def test_before_any_was_let_in_it_may_be_an_outage():
+    """What may mean other things explains nothing then."""
+    window = Window(100, starting=True)
+    assert [window.explains(30, strictly=True) for _ in range(9)] == [False] * 9
+
+
+def test_acquitted_it_opens():
+    """Where a rate explains refusals, their number was not to blame."""
+    window = Window(100, starting=True)
+    accept(window, 1, 20)
+    window.shrink(20)
+    window.acquit()
+    assert [window.size, window.is_limit, window.seconds_to_open(100, 0)] == [100, False, None]
+
+
+def test_a_limit_that_has_held_is_not_forgotten():
+    """Acquitted, it has room to probe, and no more."""
+    window = a_limited(20)
+    accept(window, 60, 20)
+    window.acquit()
+    assert [window.size, window.is_limit] == [25, True]
+    window.acquit()
+    assert window.size == 25
+
+
+def test_a_limit_that_was_learnt_before_is_begun_with():
+    """As far as the user allows so many; and it counts as one that has held."""
+    window = Window(100, starting=True)
+    window.begin_at(20)
+    window.open_until(50)
+    assert [window.size, window.is_limit] == [20, True]
+    accept(window, 1, 20)
+    window.acquit()
+    assert window.size == 25
+    small = Window(10, starting=True)
+    small.begin_at(20)
+    assert [small.size, small.is_limit] == [10, False]
+
+
+happenings = st.sampled_from(["accept", "shrink", "acquit", "open"])
+courses = st.lists(st.tuples(happenings, st.integers(0, 300)))
+
+
+@given(st.integers(1, 200), st.booleans(), courses)
+def test_it_allows_one_at_least_and_no_more_than_the_user(most, starting, course):
+    """Whatever happens in whatever order."""
+    window = Window(most, starting=starting)
+    for now, (what, number) in enumerate(course):
+        if what == "accept":
+            accept(window, 1, number + 1)
+        elif what == "shrink":
+            window.shrink(number)
+        elif what == "acquit":
+            window.acquit()
+        else:
+            window.open_until(now)
+        assert 1 <= window.size <= most

@@ -1,0 +1,98 @@
+"""From a function and what it is called with to tasks: one by one, or pulled from an input."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from threadllm.call import Run, current
+from threadllm.dispatcher.feed import Feed
+from threadllm.dispatcher.options import binder
+from threadllm.dispatcher.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from threadllm.call import Terms
+    from threadllm.dispatcher.deadlines import Deadlines
+    from threadllm.dispatcher.options import Unpack
+    from threadllm.dispatcher.task import Submission
+    from threadllm.dispatcher.workers import Workers
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Submitter:
+    """Makes the tasks of one dispatcher, and hands them to its workers.
+
+    Args:
+        terms: What calls go by.
+        deadlines: Those of items.
+        workers: Who runs them.
+        estimate: What the user says of tokens; called as the function is.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        deadlines: Deadlines,
+        workers: Workers,
+        estimate: Callable[..., object] | None,
+    ) -> None:
+        self._terms = terms
+        self._deadlines = deadlines
+        self._workers = workers
+        self._estimate = estimate
+        # Of what is submitted singly, until it is stopped. No lock: two may begin a new one at a
+        # time, of which one then goes on by itself.
+        self._run = Run()
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]:
+        """One call.
+
+        Raises:
+            RuntimeError: After shutdown, or no thread can be had.
+        """
+        if self._run.is_stopped:
+            self._run = Run()
+        submission = self._deadlines.submission(copy_context(), self._run)
+        need = None if self._estimate is None else partial(self._estimate, *args, **kwargs)
+        return self._add(lambda: fn(*args, **kwargs), submission, need)
+
+    def feed(
+        self,
+        fn: Callable[..., R],
+        items: Iterable[T],
+        unpack: Unpack | None,
+        window: int,
+        key: Callable[[T], object] | None = None,
+    ) -> Feed[T, R]:
+        """A run of calls, which are submitted as the feed is pulled.
+
+        Raises:
+            OptionError: An unpacking that there is not.
+            RuntimeError: The system has no thread left, and there would be a deadline.
+        """
+        bind = binder(fn, unpack)
+        bind_estimate = None if self._estimate is None else binder(self._estimate, unpack)
+        run = Run()
+        submission = self._deadlines.submission(copy_context(), run)
+
+        def add(item: T) -> Task[R]:
+            need = None if bind_estimate is None else bind_estimate(item)
+            return self._add(bind(item), submission, need)
+
+        return Feed(items, add, window, run, key)
+
+    def _add(
+        self, run: Callable[[], R], submission: Submission, need: Callable[[], object] | None
+    ) -> Task[R]:
+        caller = current.get()
+        if caller is not None and caller.terms.quota is self._terms.quota:
+            caller.return_slot_in_hand()  # what it submits may need it, and it may wait for that
+        task = Task(run, self._terms, submission, need)
+        self._workers.add(task)
+        return task

@@ -1,0 +1,84 @@
+"""A limit that somebody knows: the user, who states it, or the provider, whose headers tell it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from threadllm.quota.meter import Meter
+
+if TYPE_CHECKING:
+    from threadllm.providers import Kind
+    from threadllm.quota.permit import Need
+
+Source = Literal["stated", "provider"]
+
+_CAUTION = 0.99  # of its rate: requests take different times to arrive
+_LOW = 0.1  # of what it holds
+_FEW = 3.0  # requests
+
+
+def units_of(kind: Kind, need: Need) -> float:
+    """What a request takes of a limit of some kind."""
+    if kind == "requests":
+        return 1.0
+    if kind == "tokens":
+        return need.input_tokens + need.output_tokens
+    return need.input_tokens if kind == "input_tokens" else need.output_tokens
+
+
+class Limit:
+    """So many units in a period. The quota's lock guards it.
+
+    Attributes:
+        kind: What it counts.
+        period: Seconds that its figure is for.
+        figure: Units in a period.
+        source: Who says so.
+    """
+
+    __slots__ = ("_meter", "figure", "kind", "period", "source")
+
+    def __init__(
+        self, kind: Kind, period: float, figure: float, burst: float, source: Source
+    ) -> None:
+        self.kind = kind
+        self.period = period
+        self.figure = figure
+        self.source: Source = source
+        self._meter = Meter(_CAUTION * figure / period, burst)
+
+    def wait(self, need: Need, now: float) -> float:
+        """Seconds until a request may go."""
+        return self._meter.wait(units_of(self.kind, need), now)
+
+    def charge(self, need: Need, now: float) -> None:
+        """Charge a request."""
+        self._meter.charge(units_of(self.kind, need), now)
+
+    def settle(self, need: Need, used: Need, now: float) -> None:
+        """Put a request's charge right."""
+        self._meter.charge(units_of(self.kind, used) - units_of(self.kind, need), now)
+
+    def take_back(self, need: Need, now: float) -> None:
+        """Charge a request no more."""
+        self._meter.charge(-units_of(self.kind, need), now)
+
+    def left(self, now: float) -> float:
+        """Units that may be used now; below zero if some are owed."""
+        return self._meter.level(now)
+
+    def is_low(self, need: Need, now: float) -> bool:
+        """Whether a request may have been refused for it."""
+        return self.left(now) <= max(_LOW * self._meter.capacity, _FEW * units_of(self.kind, need))
+
+    def empty(self, now: float) -> None:
+        """Let nothing be left, if there seemed to be something."""
+        self._meter.set_level(min(0.0, self.left(now)), now)
+
+    def learn(self, figure: float, left: float | None, now: float) -> None:
+        """Let another figure hold, and so much be left: all of it may be, where that is told."""
+        if figure != self.figure or (left is not None and self._meter.capacity < figure):
+            self.figure = figure
+            self._meter.set_rate(_CAUTION * figure / self.period, figure, now)
+        if left is not None:
+            self._meter.set_level(left, now)

@@ -1,0 +1,64 @@
+"""Quotas by origin or by the beginning of a URL: whose slots and limits a request goes by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from threadllm.exceptions import OptionError
+from threadllm.quota.quota import Quota
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Quotas:
+    """The quotas that a user gave to some origins.
+
+    Args:
+        by_prefix: By "https://api.example.com", or by that with the beginning of a path, of which
+            the longest that fits counts.
+
+    Raises:
+        OptionError: A prefix that is no URL, or what is no quota.
+    """
+
+    def __init__(self, by_prefix: Mapping[str, Quota]) -> None:
+        rows = [(*_parts(prefix), quota) for prefix, quota in by_prefix.items()]
+        for prefix, quota in by_prefix.items():
+            if not isinstance(quota, Quota):
+                raise OptionError(f"quotas: {prefix!r} has {quota!r}: give it a Quota()")
+        self.all = tuple(by_prefix.values())
+        self._rows = sorted(rows, key=lambda row: -len(row[1]))
+
+    def of(self, origin: str, url: str) -> Quota | None:
+        """The quota of a request; None if none was given for it.
+
+        Args:
+            origin: "scheme://host:port".
+            url: Scheme, host, port and path.
+        """
+        if not self._rows:
+            return None
+        path = urlsplit(url).path
+        for of_origin, beginning, quota in self._rows:
+            if of_origin == origin and (path == beginning or path.startswith(f"{beginning}/")):
+                return quota
+        return None
+
+
+NO_QUOTAS = Quotas({})
+
+
+def _parts(prefix: str) -> tuple[str, str]:
+    """Origin and path of a prefix."""
+    try:
+        parts = urlsplit(prefix)
+        port = parts.port or _PORTS[parts.scheme]
+        if parts.hostname and not (parts.query or parts.fragment):
+            return f"{parts.scheme}://{parts.hostname}:{port}", parts.path.rstrip("/")
+    except (AttributeError, KeyError, ValueError):
+        pass
+    raise OptionError(f"quotas: {prefix!r}: write it like 'https://api.example.com' or with a path")
