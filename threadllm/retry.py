@@ -111,7 +111,7 @@ class Retry:
             verdict = verdict_on(reply, self.statuses)
         else:
             verdict = Verdict.RETRY if is_transient(error) else Verdict.FAIL
-        if verdict is Verdict.PACE or (verdict is Verdict.STOP and reply is not None):
+        if verdict in {Verdict.PACE, Verdict.STOP}:
             return verdict, reply
         retried = verdict is Verdict.RETRY or isinstance(error, self.exceptions)
         return (Verdict.RETRY if retried else Verdict.FAIL), reply

@@ -152,15 +152,16 @@ class Crew:
             verdict, reply = self._terms.retry.verdict_on_error(error)
         except BaseException:
             return False  # an error whose own attributes raise has said nothing
-        if verdict is not Verdict.STOP or reply is None:
+        if verdict is not Verdict.STOP or reply is None:  # it is judged by an answer
             return False
         return run.stop(text_of(error), advice(reply), error)
 
     def _leave_undone(self, task: Task[Any]) -> None:
         """End a task whose run was stopped: neither ok nor failed."""
-        task.undone = True
-        if self._deadlines.release(task) and task.start():
-            task.future.set_exception(task.submission.run.error())
+        if self._deadlines.release(task):  # else its deadline has failed it
+            task.undone = True
+            if task.start():
+                task.future.set_exception(task.submission.run.error())
 
     def _due(self, task: Task[Any], call: Call, error: BaseException) -> float | None:
         """When to run the call again, for an error that the transport does not own."""

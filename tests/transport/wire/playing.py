@@ -206,9 +206,14 @@ def seen_of_raw(raw):
         "url": (raw.geturl(), raw.url),
         "place": (raw.tell(), raw.connection, repr(raw.retries)),
         "options": (raw.auto_close, raw.enforce_content_length, raw.decode_content, raw.msg),
-        "rest": raw.closed
-        and [*map(outcome, (raw.read, lambda: raw.data, lambda: [*raw.stream()]))],
+        "rest": raw.closed and [*map(outcome, (raw.read, lambda: raw.data, lambda: streamed(raw)))],
     }
+
+
+def streamed(raw):
+    """The body in pieces; urllib3 would read for ever where a broken one leaves a tail undecoded."""
+    stuck = getattr(raw._decoder, "has_unconsumed_tail", False)
+    return "stuck" if stuck else [*raw.stream()]
 
 
 def outcome(function):
