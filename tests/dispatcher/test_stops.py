@@ -1,13 +1,16 @@
 """What no item would fare better with ends its run: a key, a credit, a permission."""
 
+import math
 import threading
 from concurrent.futures import wait
+from unittest import mock
 
 import pytest
 
 import threadllm
 from tests.dispatcher.support import PATIENCE, BusyError, Calls, until
 from threadllm import Dispatcher, Retry, RunStopped
+from threadllm.call import current
 from threadllm.testing import FakeClock
 
 GO_ON = "the rest was not run. on_stop='continue' runs it all the same"
@@ -181,3 +184,58 @@ def test_errors_that_are_the_items_own_stop_nothing():
 def test_the_error_says_what_it_knows():
     """Alone it is its reason."""
     assert str(RunStopped("no credit")) == "no credit."
+
+
+def test_a_call_that_waits_within_ends_undone():
+    """As one that is parked for a retry of a request: it was told to wait no longer."""
+    held = threading.Event()
+
+    def call(item):
+        if item == "waits":
+            current.get().park(lambda: math.inf)
+        held.wait(PATIENCE)
+        raise BusyError(401)
+
+    with Dispatcher(2) as pool:
+        waits, bad = pool.submit(call, "waits"), pool.submit(call, "bad")
+        until(lambda: pool.totals.parked == 1)
+        held.set()
+        wait([waits, bad], PATIENCE)
+
+    assert [type(one.exception()) for one in (waits, bad)] == [RunStopped, BusyError]
+    assert (pool.totals.ok, pool.totals.failed) == (0, 1)
+
+
+def test_what_was_cancelled_before_stays_cancelled():
+    """A run that is stopped has nothing to say to it."""
+    held = threading.Event()
+
+    def call():
+        held.wait(PATIENCE)
+        raise BusyError(401)
+
+    with Dispatcher(1) as pool:
+        bad, cancelled = pool.submit(call), pool.submit(call)
+        until(bad.running)
+        assert cancelled.cancel()
+        held.set()
+
+    assert (type(bad.exception()), cancelled.cancelled()) == (BusyError, True)
+
+
+def test_what_a_deadline_has_ended_is_not_left_undone():
+    """It has failed, and is told so by whoever ended it."""
+    held = threading.Event()
+
+    def call():
+        held.wait(PATIENCE)
+        raise BusyError(401)
+
+    with Dispatcher(1) as pool:
+        bad, late = pool.submit(call), pool.submit(call)
+        until(bad.running)
+        with mock.patch.object(pool._deadlines, "release", return_value=False):
+            held.set()
+            pool.shutdown()
+
+    assert (bad.done(), late.done()) == (False, False)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.quota.support import a_permit
-from threadllm.quota.pace import Pace, at_once
+from threadllm.quota.pace import Pace, _Refusal, _Trial, at_once
 
 
 def take(pace, number, *, first=0.0, every=0.1, waited=True):
@@ -217,3 +217,11 @@ def test_a_steady_provider_is_found(rate, burst):
     pace.take(at, waited=False)
     pace.refuse(a_permit(number + 1, at=at), at)
     assert rate_of(pace) == pytest.approx(rate * 0.97)
+
+
+def test_a_trial_without_a_pace_that_goes_well_ends_after_its_time():
+    """And the next lasts longer. Until then refusals are not heeded."""
+    pace = Pace()
+    pace._trial = _Trial(_Refusal(0.0, 0), 0)
+    assert [pace.refuse(a_permit(100, at=at), at) for at in (30.0, 61.0)] == [False, True]
+    assert (pace._trial, pace._trial_lasts) == (None, 120.0)

@@ -100,3 +100,23 @@ def test_a_host_that_was_never_there_is_not_waited_for():
         outcomes = list(pool.outcomes(get, [url] * 20))
 
     assert {type(outcome.error) for outcome in outcomes} == {requests.ConnectionError}
+
+
+def test_a_streamed_probe_has_done_its_part_when_its_answer_begins(serve):
+    """Its function may take its time to read it, and ask for something else meanwhile."""
+    server = serve(reply(b"well"), *[reply(status=503)] * 4, reply(b"well"))
+    fragile = threadllm.Quota(8, breaker=threadllm.Breaker(window=5, probes=1, cooldown=30))
+    clock = FakeClock()
+
+    def stream():
+        with requests.get(server.url, stream=True, timeout=5) as response:
+            return get(server.url), response.text
+
+    with threadllm.Dispatcher(
+        1, quota=fragile, retry=ONCE, clock=clock, on_stop="continue"
+    ) as pool:
+        [pool.submit(get, server.url).exception(5) for _ in range(5)]
+        future = pool.submit(stream)
+        assert clock.wait_for_sleepers() == [30]
+        clock.advance(30)
+        assert future.result(5) == ("well", "well")

@@ -33,6 +33,7 @@ _HOST = "127.0.0.1"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 4096  # connections that may wait to be accepted
 _GRACE = 0.05  # seconds for a connection to close
+_MOMENT = 1.0  # real seconds for which a connection may be idle
 _TICKS = 4  # turns of the event loop in which an accepted connection becomes known
 
 T = TypeVar("T")
@@ -89,7 +90,8 @@ class Simulator:
         positive(keep_alive=keep_alive)
         clock = FastClock(speed)
         self.port = port
-        self._keep_alive = clock.real(keep_alive)
+        # However fast its time: a busy client needs a moment from connecting to its request.
+        self._keep_alive = max(clock.real(keep_alive), min(keep_alive, _MOMENT))
         self._provider = Provider(latency, limits, faults, script, seed, api_keys, clock)
         # Guards the next two, which the thread that serves writes, and any thread reads.
         # Reentrant: a signal may be handled in the midst of that.

@@ -211,7 +211,7 @@ def seen_of_raw(raw):
 
 
 def streamed(raw):
-    """The body in pieces; urllib3 would read for ever where a broken one leaves a tail undecoded."""
+    """The body in pieces; urllib3 reads for ever where a broken one leaves a tail undecoded."""
     stuck = getattr(raw._decoder, "has_unconsumed_tail", False)
     return "stuck" if stuck else [*raw.stream()]
 
