@@ -225,3 +225,14 @@ def test_a_trial_without_a_pace_that_goes_well_ends_after_its_time():
     pace._trial = _Trial(_Refusal(0.0, 0), 0)
     assert [pace.refuse(a_permit(100, at=at), at) for at in (30.0, 61.0)] == [False, True]
     assert (pace._trial, pace._trial_lasts) == (None, 120.0)
+
+
+def test_a_trial_in_which_much_is_refused_fails():
+    """A pace is needed after all."""
+    pace = Pace()
+    pace._trial = _Trial(_Refusal(0.0, 0), 0)
+    goes_on = []
+    for number in range(1, 10):
+        pace.refuse(a_permit(number, at=float(number)), float(number))
+        goes_on.append(pace._trial is not None)
+    assert goes_on == [True] * 7 + [False] * 2
