@@ -14,8 +14,7 @@ from threadllm.outcome import RequestRecord, Usage
 if TYPE_CHECKING:
     from threadllm.call.deadline import Limit
     from threadllm.call.terms import Terms
-    from threadllm.quota import Line, Permit
-    from threadllm.quota.slots import Slots
+    from threadllm.quota import Line, Permit, Slots
 
 
 @dataclass(frozen=True, slots=True)

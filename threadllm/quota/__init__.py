@@ -15,11 +15,13 @@ from threadllm.quota.line import Line
 from threadllm.quota.memory import forget
 from threadllm.quota.permit import Ended, Need, Permit, Refusal, ended_by
 from threadllm.quota.quota import Quota
-from threadllm.quota.quotas import NO_QUOTAS, Quotas
+from threadllm.quota.quotas import NO_QUOTAS, PORTS, Quotas, origin_of
+from threadllm.quota.slots import Slots
 from threadllm.quota.snapshot import KnownLimit, LineSnapshot, Snapshot
 
 __all__ = [
     "NO_QUOTAS",
+    "PORTS",
     "Breaker",
     "Ended",
     "KnownLimit",
@@ -30,8 +32,10 @@ __all__ = [
     "Quota",
     "Quotas",
     "Refusal",
+    "Slots",
     "Snapshot",
     "Visitor",
     "ended_by",
     "forget",
+    "origin_of",
 ]

@@ -10,8 +10,19 @@ from threadllm.quota.quota import Quota
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from urllib.parse import SplitResult
 
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}  # where a URL names none
+
+
+def origin_of(parts: SplitResult) -> str:
+    """Scheme, host and port of a URL that was taken apart: what quotas go by.
+
+    Raises:
+        ValueError: Its port is none.
+    """
+    port = parts.port or PORTS.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
 class Quotas:
@@ -56,9 +67,9 @@ def _parts(prefix: str) -> tuple[str, str]:
     """Origin and path of a prefix."""
     try:
         parts = urlsplit(prefix)
-        port = parts.port or _PORTS[parts.scheme]
-        if parts.hostname and not (parts.query or parts.fragment):
-            return f"{parts.scheme}://{parts.hostname}:{port}", parts.path.rstrip("/")
-    except (AttributeError, KeyError, ValueError):
+        whole = parts.hostname and not (parts.query or parts.fragment)
+        if whole and (parts.port or parts.scheme in PORTS):
+            return origin_of(parts), parts.path.rstrip("/")
+    except (AttributeError, ValueError):
         pass
     raise OptionError(f"quotas: {prefix!r}: write it like 'https://api.example.com' or with a path")

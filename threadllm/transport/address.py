@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlparse, urlsplit
 
-PORTS = {"http": 80, "https": 443}  # where a URL names none
+from threadllm.quota import origin_of
 
 
 class Address(NamedTuple):
@@ -28,14 +28,14 @@ def address_of(url: str) -> Address:
     """The address in a URL, without its user, its query and its fragment."""
     try:
         parts = urlsplit(url)
-        port = parts.port or PORTS.get(parts.scheme, 0)
+        origin = origin_of(parts)
     except ValueError:  # requests leaves the URLs of other schemes to their adapters
         scheme = url.partition(":")[0]
         return Address(f"{scheme}:", f"{scheme}:")
     netloc = parts.netloc.rpartition("@")[2]
     return Address(
         f"{parts.scheme}://{netloc}{parts.path}",
-        f"{parts.scheme}://{parts.hostname}:{port}",
+        origin,
         parts.hostname or "",
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from requests.structures import CaseInsensitiveDict
 from urllib3.util import SKIP_HEADER
 
-from threadllm.transport.address import PORTS
+from threadllm.quota import PORTS
 from threadllm.transport.header_dicts import kept_in
 
 if TYPE_CHECKING:
