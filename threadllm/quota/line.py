@@ -14,6 +14,7 @@ from threadllm.quota.gate import Gate
 from threadllm.quota.news import News
 from threadllm.quota.pace import Pace
 from threadllm.quota.permit import Ended, Need, Permit, Refusal
+from threadllm.quota.settings import MINUTE
 from threadllm.quota.told import Told
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _DRIFT = 50  # requests: after so many a known limit may be off by one
 _WORTH_TELLING = 1.0  # second by which a pause is prolonged
-_MINUTE = 60.0  # seconds
 _NONE = Need()
 
 
@@ -73,8 +73,7 @@ class Line:
         self._news = News(name)
         if adaptive:
             self._begin_with(learnt)
-        self._limits = [*origin.limits, *self.told.scarce]
-        self.counts_tokens = any(limit.kind != "requests" for limit in self._limits)
+        self._take_stock()
         self._is_free = not (origin.is_known or self._limits or self.pace.meter)
 
     def is_free(self, now: float) -> bool:
@@ -132,9 +131,7 @@ class Line:
         Its body may last, and who reads it may wait for another request meanwhile.
         """
         with self.lock:
-            circuit = self.origin.circuit
-            if circuit is not None and circuit.succeed(permit):
-                self._news.tell("breaker closed")
+            self._succeed(permit)
             permit.is_probe = False
             self.origin.wake()
         self._news.log()
@@ -158,8 +155,7 @@ class Line:
         with self.lock:
             for news in self.told.hear(permit, allowances, (self._number, self._reserved), now):
                 self._news.tell(news)
-            self._limits = [*self.origin.limits, *self.told.scarce]
-            self.counts_tokens = any(limit.kind != "requests" for limit in self._limits)
+            self._take_stock()
             self.entrance.wake()
         self._news.log()
 
@@ -183,6 +179,11 @@ class Line:
 
     # Within; the lock is held.
 
+    def _take_stock(self) -> None:
+        """Know which limits are to be counted now."""
+        self._limits = [*self.origin.limits, *self.told.scarce]
+        self.counts_tokens = any(limit.kind != "requests" for limit in self._limits)
+
     def _begin_with(self, learnt: Learnt) -> None:
         if learnt.pace is not None:
             self.pace.begin_at(learnt.pace)
@@ -200,6 +201,9 @@ class Line:
             self.estimate.learn(permit.size, usage)
         if self._adaptive and (self.origin.window.accept(permit) or self._shrunk):
             self._tell_of_window()
+        self._succeed(permit)
+
+    def _succeed(self, permit: Permit) -> None:
         circuit = self.origin.circuit
         if circuit is not None and circuit.succeed(permit):
             self._news.tell("breaker closed")
@@ -282,7 +286,7 @@ class Line:
         if meter is None:
             self._news.tell("no pace for a while, as to go slower did not help")
         else:
-            self._news.tell(f"pace down to {meter.rate * _MINUTE:.0f} requests per minute")
+            self._news.tell(f"pace down to {meter.rate * MINUTE:.0f} requests per minute")
 
     def _tell_of_window(self) -> None:
         window = self.origin.window

@@ -187,7 +187,5 @@ class Pace:
     def _set(self, rate: float, now: float) -> None:
         rate = max(rate, _LEAST)
         self._found, self._probed, self._last = rate, 0.0, now
-        if self.meter is None:
-            self.meter = Meter(rate, at_once(rate))
-        self.meter.set_rate(rate, at_once(rate), now)
+        self.meter = Meter(rate, at_once(rate))
         self.meter.set_level(0.0, now)

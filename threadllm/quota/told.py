@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from threadllm.quota.limit import Limit, units_of
 from threadllm.quota.pace import at_once
+from threadllm.quota.settings import DAY, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _READ_EVERY = 0.05  # seconds
 _AMPLE = 0.5  # of its figure
-_PERIODS = {60.0: "minute", 86_400.0: "day"}
+_PERIODS = {MINUTE: "minute", DAY: "day"}
 
 
 class Told:
