@@ -8,7 +8,7 @@ neither the task nor the call when they are left.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from threadllm.exceptions import CallCancelled, CallExpired
 from threadllm.providers import Verdict, advice, seconds_to_wait
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from threadllm.dispatcher.deadlines import Deadlines
     from threadllm.dispatcher.task import Task
     from threadllm.dispatcher.threads import Runner
+    from threadllm.providers import Reply
+
+T = TypeVar("T")
 
 
 class Crew:
@@ -148,13 +151,20 @@ class Crew:
 
     def _stop(self, run: Run, error: BaseException) -> bool:
         """Stop a run, if an error asks for it; whether it was going on."""
+        verdict, advised = self._read(error, advice)
+        if verdict is not Verdict.STOP or advised is None:
+            return False
+        return run.stop(text_of(error), advised, error)
+
+    def _read(
+        self, error: BaseException, what: Callable[[Reply], T | None]
+    ) -> tuple[Verdict, T | None]:
+        """The verdict on an error, and something that the answer it carries says."""
         try:
             verdict, reply = self._terms.retry.verdict_on_error(error)
+            return verdict, None if reply is None else what(reply)
         except BaseException:
-            return False  # an error whose own attributes raise has said nothing
-        if verdict is not Verdict.STOP or reply is None:  # it is judged by an answer
-            return False
-        return run.stop(text_of(error), advice(reply), error)
+            return Verdict.FAIL, None  # an error whose own attributes raise has said nothing
 
     def _leave_undone(self, task: Task[Any]) -> None:
         """End a task whose run was stopped: neither ok nor failed."""
@@ -168,11 +178,9 @@ class Crew:
         terms = self._terms
         if terms.stopped or task.unwanted or call.expired or not self._may_mend(error):
             return None
-        try:
-            verdict, reply = terms.retry.verdict_on_error(error)
-            asked = seconds_to_wait(reply, now=terms.sleeper.clock.time()) if reply else None
-        except BaseException:
-            return None  # an error whose own attributes raise has said nothing
+        verdict, asked = self._read(
+            error, lambda reply: seconds_to_wait(reply, now=terms.sleeper.clock.time())
+        )
         asked, now = terms.retry.heeded(asked), terms.now()
         wait = task.attempts.next_wait(verdict, asked, now)
         if verdict is Verdict.PACE:
