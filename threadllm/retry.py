@@ -95,8 +95,11 @@ class Retry:
 
         They grow as waits do, without jitter: they are shared, so that there is nothing to spread.
         """
-        waits = replace(self, jitter="none").waits()
-        return next(islice(waits, min(paused, _MOST_STEPS), None))
+        return next(islice(self.pauses(), min(paused, _MOST_STEPS), None))
+
+    def pauses(self) -> Iterator[float]:
+        """Seconds of the first such pause, the second, and so on without end."""
+        return replace(self, jitter="none").waits()
 
     def heeded(self, asked: float | None) -> float | None:
         """The seconds that are waited where a provider asks for some; None if it is not heeded."""
@@ -137,7 +140,7 @@ class Attempts:
 
     @cached_property
     def _pauses(self) -> Iterator[float]:
-        return replace(self._policy, jitter="none").waits()  # shared, so nothing to spread
+        return self._policy.pauses()
 
     def next_wait(self, verdict: Verdict, asked: float | None, now: float) -> float | None:
         """Seconds to wait before the next try; None when there is none.
