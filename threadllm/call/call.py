@@ -40,11 +40,13 @@ class Call(Ledger):
     origin's; each further request takes its own.
 
     Attributes:
+        began: Monotonic seconds when it had its slot.
         under_way: Whether the function runs: set by whoever calls it, and over with `end`.
         gave_up: Whether it was told to wait no longer.
         went_well: Whether it came back: set by whoever calls it, before `end`.
     """
 
+    began = 0.0
     under_way = False
     gave_up = False
     went_well = False
@@ -54,7 +56,6 @@ class Call(Ledger):
     _is_charged = False  # for itself, and not for requests of its own
     _waits = 0  # how many of its threads wait here
     _waited = 0.0
-    _began = 0.0
     _ended: float | None = None
 
     # For the dispatcher.
@@ -73,7 +74,7 @@ class Call(Ledger):
         if not self._slot_in_hand:
             self._permit, self._slot_in_hand = self._enter(quota, line, self.need or _NO_NEED)
             self._is_charged = True
-        self._began, self._waited = self.terms.now(), 0.0
+        self.began, self._waited = self.terms.now(), 0.0
         try:
             self.check()
         except (CallCancelled, CallExpired):
@@ -124,18 +125,13 @@ class Call(Ledger):
     def refuse(self, refusal: Refusal) -> None:
         """Take in a 429 that came from nobody knows where: all calls wait before they begin."""
         line = self.terms.quota.line("")
-        line.refuse(self._permit, self._began, refusal, self.terms.now())
-
-    @property
-    def began(self) -> float:
-        """Monotonic seconds when it had its slot."""
-        return self._began
+        line.refuse(self._permit, self.began, refusal, self.terms.now())
 
     @property
     def elapsed(self) -> float:
         """Seconds that it ran, its waits for slots, gates and retries not counted."""
         # Waits of several threads of one call add up, perhaps to more than the call lasted.
-        return max(0.0, (self._ended or 0.0) - self._began - self._waited)
+        return max(0.0, (self._ended or 0.0) - self.began - self._waited)
 
     # For the transport.
 

@@ -15,9 +15,7 @@ class Run:
     def __init__(self) -> None:
         self._lock = threading.RLock()  # guards all that follows
         self._ok = self._failed = 0  # items
-        self._why: tuple[str, str, BaseException] | None = (
-            None  # once written it stays; read without
-        )
+        self._why: tuple[str, str, BaseException] | None = None  # read without; it is written once
 
     @property
     def is_stopped(self) -> bool:

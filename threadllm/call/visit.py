@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -67,5 +68,5 @@ class Visit:
         terms, moment = self._call.terms, self._call.limit.moment
         left = moment - terms.now()
         if seconds is None or left < seconds:
-            seconds = None if left == float("inf") else max(0.0, left)
+            seconds = None if left == math.inf else max(0.0, left)
         terms.sleeper.clock.wait(condition, seconds)
