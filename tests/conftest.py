@@ -1,4 +1,6 @@
+import importlib
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -27,6 +29,14 @@ def pytest_collection_modifyitems(config, items):
 def nothing_learnt():
     """Lets no test go by what another has learnt of a port that it happens to have as well."""
     forget()
+
+
+@pytest.fixture(scope="module")
+def beside():
+    """Imports a script of benchmarks/ as the scripts beside it do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        yield importlib.import_module
 
 
 @pytest.fixture

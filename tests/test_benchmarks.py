@@ -132,14 +132,6 @@ def test_an_answer_is_made_of_what_was_found(legacy, web):
 
 
 @pytest.fixture(scope="module")
-def beside():
-    """Imports a script as the scripts beside it do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        yield importlib.import_module
-
-
-@pytest.fixture(scope="module")
 def answering(beside):
     return beside("answering")
 

@@ -19,14 +19,6 @@ ORIGINS = "two origins, 500 and 1,000 requests a minute, burst 20, unknown; 429s
 
 
 @pytest.fixture(scope="module")
-def beside():
-    """Imports a script as the scripts beside it do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        yield importlib.import_module
-
-
-@pytest.fixture(scope="module")
 def scenarios(beside):
     return beside("pacing_scenarios")
 
