@@ -4,11 +4,12 @@ import threading
 
 from threadllm.exceptions import CallCancelled
 from threadllm.outcome import Usage
-from threadllm.quota import Ended, Need, Permit, Quota, Refusal
+from threadllm.quota import Breaker, Ended, Need, Permit, Quota, Refusal
 
 ORIGIN = "https://a:443"
 NAME = f"{ORIGIN} m"
 NOTHING = Need()
+SOON = Breaker(window=2, failure_rate=1, probes=1)
 PATIENCE = 10  # real seconds after which what should happen has not
 
 
@@ -24,6 +25,10 @@ def let_in(line, now=0.0, *, need=NOTHING, retries=False, waited=False):
     return line.let_in(need, now, retries=retries, waited=waited)
 
 
+def fly(line, number, now=0.0):
+    return [let_in(line, now) for _ in range(number)]
+
+
 def leave(line, permit, now=0.0, *, ended=Ended.ACCEPTED, usage=None):
     permit.ended = ended
     line.leave(permit, usage or Usage(), now)
@@ -36,6 +41,11 @@ def refuse(line, permit, now=0.0, *, asked=None, pause=lambda paused: 0.5 * 2**p
 
 def wait(line, now=0.0, *, need=NOTHING, retries=False):
     return line.wait(need, now, retries=retries)
+
+
+def tokens(line):
+    """What is left of each limit."""
+    return {limit.kind: limit.left(0) for limit in line._limits}
 
 
 def most_in_any_window(starts, rate):
