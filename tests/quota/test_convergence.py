@@ -90,10 +90,43 @@ def test_503s_that_fall_at_random_do_not_shrink_the_window_for_long(seed):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("share", [0.005, 0.02, 0.1, 0.3])
 @pytest.mark.parametrize("names_the_wait", [True, False])
-def test_429s_that_fall_at_random_do_not_slow_it_down_for_long(names_the_wait, seed):
+def test_429s_that_fall_at_random_do_not_slow_it_down_for_long(names_the_wait, share, seed):
     """A provider that is short of capacity refuses now and then, whatever the pace."""
-    provider = Provider(refuses=0.1, names_the_wait=names_the_wait)
+    provider = Provider(refuses=share, names_the_wait=names_the_wait)
     run = Simulation(provider, items=6000, seed=seed)
     assert run.done == 6000
-    assert run.makespan / (6000 / 64) <= 3
+    assert run.makespan / (6000 / 64) <= 2
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("names_the_wait", [True, False])
+def test_a_limit_is_kept_though_429s_fall_at_random_as_well(names_the_wait, seed):
+    """It is found nonetheless, and hardly more is refused than has to be."""
+    provider = Provider(500, refuses=0.1, names_the_wait=names_the_wait)
+    run = Simulation(provider, seed=seed)
+    assert run.done == 3000
+    assert run.makespan / ideal(1.0) <= 1.2
+    assert run.refused <= 0.18
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("names_the_wait", [True, False])
+def test_a_high_limit_is_found_soon(names_the_wait, seed):
+    """The first pace may be far below it."""
+    provider = Provider(5000, names_the_wait=names_the_wait)
+    run = Simulation(provider, latency=lognormal(0.2), seed=seed)
+    assert run.done == 3000
+    assert run.makespan / (2980 / (5000 / 60)) <= 1.5
+    assert run.refused <= 0.01
+
+
+@pytest.mark.parametrize(("latency", "slower"), [(0.2, 1.5), (1.0, 1.6), (5.0, 2.1)])
+def test_one_at_a_time_but_often_is_no_limit_on_the_number_in_flight(latency, slower):
+    """A provider that says nothing, and lets in one request each 120 ms, however long they take."""
+    provider = Provider(500, burst=1, names_the_wait=False)
+    run = Simulation(provider, latency=lognormal(latency))
+    assert run.done == 3000
+    assert run.makespan / (3000 / A_SECOND) <= slower
+    assert run.refused <= 0.05

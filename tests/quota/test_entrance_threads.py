@@ -185,14 +185,23 @@ def test_who_waits_for_probes_is_told_how_they_end(pool):
 
 
 def test_a_pace_that_has_others_wait_is_probed(pool):
-    """Whoever has waited for it, or has others behind him, shows that it holds requests back."""
+    """Whoever has waited for it shows that it holds requests back."""
+    quota, clock = Quota(8), FakeClock(start=0.0)
+    line = a_line(quota)
+    line.pace.begin_at(2.0)
+    line.entrance.pass_by(NOTHING, 0.0)
+    assert line.pace._probed == 0
+    guest = Guest(quota, clock)
+    (future,) = queued(pool, line, [guest])
+    clock.advance_to_next()
+    assert future.result(PATIENCE).at == line.pace._probed == 0.5
+
+
+def test_a_pace_is_not_probed_by_who_waits_for_a_slot(pool):
+    """Be it that others wait as well."""
     quota, clock = Quota(1), FakeClock(start=0.0)
     line = a_line(quota)
     line.pace.begin_at(10.0)
-    line.entrance.pass_by(NOTHING, 0.0)
-    assert line.pace._probed == 0
-    for permit in [*line.origin.in_flight]:
-        leave(line, permit)
     quota.slots.acquire()
     guests = [Guest(quota, clock) for _ in range(2)]
     first = enters(pool, line, guests[0])
@@ -202,7 +211,7 @@ def test_a_pace_that_has_others_wait_is_probed(pool):
     clock.advance(2.0)
     quota.slots.release()
     assert first.result(PATIENCE).at == 2.0
-    assert line.pace._probed == 2.0
+    assert line.pace._probed == 0
 
 
 def test_who_rides_along_goes_first_and_without_a_slot(pool):

@@ -114,7 +114,7 @@ def test_a_503_to_a_probe_is_a_failure_whatever_else_it_may_be():
     line = a_line(breaker=SOON)
     for _ in range(2):
         leave(line, let_in(line), 0.0, ended=Ended.ANSWERED_BADLY)
-    line.origin.window.accept(a_permit())
+    line.origin.window.accept(a_permit(), 0.0)
     for _ in range(4):
         line.origin.window.explains(9, strictly=True)
     probe, beside = let_in(line, 30.0), let_in(line, 30.0)

@@ -87,6 +87,41 @@ def test_a_known_limit_with_much_left_explains_nothing():
     assert line.pace.meter is not None
 
 
+# Refusals by chance.
+
+
+def refused_by_chance(line, **refusal):
+    """A line that has found out that one of ten is refused whatever the pace; the moment."""
+    line.pace.begin_at(10.0)
+    now = 0.0
+    for _ in range(4):
+        for _ in range(9):
+            now += 0.1
+            leave(line, let_in(line, now), now)
+        refuse(line, let_in(line, now), now, **refusal)
+    return now
+
+
+def test_where_to_go_slower_does_not_help_it_is_told(news):
+    """Once; and the pace goes back up."""
+    line = a_line(concurrency=100)
+    refused_by_chance(line, asked=0.01)
+    (last,) = [told for told in news() if "did not help" in told]
+    assert last == "pace up to 570 requests per minute, as to go slower did not help"
+    assert learnt(ORIGIN, "m").pace * 60 == pytest.approx(570, abs=0.5)
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(None, 0.0), (2.0, 2.0)])
+def test_what_is_refused_by_chance_has_nobody_wait_unless_the_provider_asks(asked, pause):
+    """Nor does it change pace or number in flight."""
+    line = a_line(concurrency=100)
+    now = refused_by_chance(line, asked=0.01) + 5.0
+    before = [line.pace.meter.rate, line.origin.window.size]
+    refuse(line, let_in(line, now), now, asked=asked)
+    assert [line.pace.meter.rate, line.origin.window.size] == before
+    assert max(0.0, line.gate.opens_at - now) == pytest.approx(pause)
+
+
 # The number in flight.
 
 

@@ -85,6 +85,16 @@ def test_there_is_room_for_as_many_as_the_window_allows():
     assert [shared.has_room(0), len(shared.in_flight)] == [True, 31]
 
 
+def test_where_few_may_be_in_flight_there_is_room_for_one_after_another():
+    """However many are allowed, and when the next may go is said."""
+    shared = a_line(concurrency=64).origin
+    shared.window.shrink(10)
+    shared.window.accept(a_permit(at=0.0), 2.0)
+    shared.let_in(a_permit(), 5.0, retries=False)
+    assert [shared.has_room(5.0), shared.seconds_to_room(5.0)] == [False, pytest.approx(0.1)]
+    assert shared.has_room(5.1) is True
+
+
 def test_who_rides_along_has_no_room():
     """What was let in although none was free gives none back."""
     shared = a_line(concurrency=1).origin

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.quota.support import a_permit
-from threadllm.quota.pace import Pace, _Refusal, _Trial, at_once
+from threadllm.quota.pace import Pace, at_once
 
 
 def take(pace, number, *, first=0.0, every=0.1, waited=True):
@@ -49,6 +49,23 @@ def test_a_burst_is_taken_to_last_a_second():
     take(pace, 21, every=0)
     assert pace.refuse(a_permit(21), 0.1) is True
     assert rate_of(pace) == pytest.approx(20 * 0.7)
+
+
+def test_the_first_of_many_to_be_refused_does_not_count_the_others_out():
+    """Those beside it may all have been let in."""
+    pace = Pace()
+    take(pace, 32, every=0)
+    assert pace.refuse(a_permit(3, beside=31), 0.1) is True
+    assert rate_of(pace) == pytest.approx(31 * 0.7)
+
+
+def test_a_guess_does_not_rest_on_what_was_let_in_since_an_excused_refusal():
+    """If that is little, all that was let in from the beginning counts."""
+    pace = Pace()
+    take(pace, 41, every=0.1)
+    pace.excuse(a_permit(38, at=3.7))
+    pace.refuse(a_permit(42, at=4.0), 4.1)
+    assert rate_of(pace) == pytest.approx(40 / 4.0 * 0.7)
 
 
 def test_who_was_sent_before_it_fell_is_an_echo():
@@ -100,6 +117,64 @@ def test_what_is_found_is_less_than_what_was_refused():
     assert refused_at(pace, 42, 1.0) == pytest.approx(2.0 * 0.97)
 
 
+def test_a_bucket_that_has_run_over_tells_no_rate():
+    """What flowed in while the pace was below the limit was lost: it falls from where it is."""
+    pace = Pace()
+    take(pace, 21, every=0)
+    refused_at(pace, 21, 0.0)
+    pace.meter.set_rate(40.0, 8, 0.0)  # from 14, as by probing
+    take(pace, 200, first=0.1, every=0.05, waited=False)
+    assert refused_at(pace, 221, 10.1) == pytest.approx(40 * 0.7)
+    # The next is refused at a pace that was never below what is let in.
+    take(pace, 101, first=10.2, every=0.05, waited=False)
+    assert refused_at(pace, 322, 15.2) == pytest.approx((319 - 219) / 5.1 * 0.97, rel=0.02)
+
+
+def test_what_was_let_in_within_a_moment_tells_no_rate():
+    """Requests take different times to arrive."""
+    pace = Pace()
+    take(pace, 21, every=0)
+    before = refused_at(pace, 21, 0.0)
+    take(pace, 20, first=0.1, every=0.01, waited=False)
+    assert refused_at(pace, 41, 0.3) == pytest.approx(before * 0.7)
+
+
+def refused_by_chance(pace, times):
+    """Refuse one of ten, each time at what was just found; the last one's number, and moment."""
+    pace.begin_at(10.0)
+    number, at = 0, 0.0
+    for _ in range(times):
+        at = take(pace, 10, first=at + 0.1, waited=False)
+        number += 10
+        assert pace.overlooks(a_permit(number, at=at)) is False
+        pace.refuse(a_permit(number, at=at), at)
+    return number, at
+
+
+def test_where_going_slower_does_not_help_it_goes_back_up():
+    """Refused again and again at what was just found, it is chance; as many pass from then on."""
+    pace = Pace()
+    refused_by_chance(pace, 3)
+    slow, pace = rate_of(pace), Pace()
+    number, at = refused_by_chance(pace, 4)
+    assert rate_of(pace) > slow
+    assert pace.overlooks(a_permit(number + 9, at=at + 0.8)) is True
+    assert pace.fell_at == at
+
+
+def test_what_is_refused_beyond_chance_makes_it_fall():
+    """A limit may be there as well."""
+    pace = Pace()
+    number, at = refused_by_chance(pace, 4)
+    up, passed = rate_of(pace), 0
+    take(pace, 9, first=at + 0.1, waited=False)
+    while pace.overlooks(a_permit(number + passed + 9, at=at + 0.9)):
+        passed += 1
+    assert 3 <= passed <= 30
+    assert pace.refuse(a_permit(number + passed + 9, at=at + 0.9), at + 0.9) is True
+    assert rate_of(pace) < up
+
+
 def test_with_too_few_to_tell_it_falls_in_the_dark():
     """A handful let in between two refusals says little."""
     pace = Pace()
@@ -146,20 +221,32 @@ def test_a_rate_that_was_learnt_before_is_begun_with():
     assert [rate_of(pace), pace.meter.level(0)] == [10.0, 2.0]
 
 
-@pytest.mark.parametrize(("sure", "doubles_in"), [(True, 60), (False, 15)])
-def test_it_grows_the_faster_the_longer_nothing_is_refused(sure, doubles_in):
-    """From what was found it doubles in a minute; from a guess in a quarter of that."""
+def probe(pace, seconds):
+    """Let requests through as fast as it allows; the rates at the end of each second."""
+    now, rates = 0.0, []
+    for second in range(1, seconds + 1):
+        while (now := now + pace.wait(now)) < second:
+            pace.take(now, waited=True)
+        rates.append(rate_of(pace))
+    return rates
+
+
+def test_from_what_was_found_it_grows_the_faster_the_longer_nothing_is_refused():
+    """It doubles in a minute, and is five times as fast after two."""
+    pace = Pace()
+    pace.begin_at(14.0)
+    rates = probe(pace, 121)
+    assert rates[60] == pytest.approx(2 * 14.0, rel=0.02)
+    assert rates[120] == pytest.approx(5 * 14.0, rel=0.02)
+
+
+def test_from_a_guess_it_doubles_every_few_seconds():
+    """Little is known, and little is refused when it has grown too far."""
     pace = Pace()
     take(pace, 21, every=0)
     pace.refuse(a_permit(21), 0.0)
-    if sure:
-        pace.begin_at(14.0)
-    rates = []
-    for second in range(1, 121):
-        pace.take(float(second), waited=True)
-        rates.append(rate_of(pace))
-    assert rates[doubles_in - 1] == pytest.approx(2 * 14.0)
-    assert rates[2 * doubles_in - 1] == pytest.approx(5 * 14.0)
+    rates = probe(pace, 12)
+    assert rates[3::4] == [pytest.approx(14.0 * times, rel=0.05) for times in (2, 4, 8)]
 
 
 def test_what_holds_nobody_back_is_no_probe():
@@ -170,15 +257,21 @@ def test_what_holds_nobody_back_is_no_probe():
     assert rate_of(pace) == 10.0
 
 
-def test_an_idle_hour_is_no_probe():
-    """Of a pause before a request no more than some seconds count."""
+def test_a_pace_that_is_not_used_up_is_not_too_low():
+    """Not even where requests wait, as they do for something else then."""
     pace = Pace()
     pace.begin_at(10.0)
+    take(pace, 1000, every=0.5)
+    assert rate_of(pace) == 10.0
+
+
+def test_of_a_long_wait_no_more_than_a_second_counts():
+    """At a slow pace it takes some requests until it is known to be too slow."""
+    pace = Pace()
+    pace.begin_at(0.1)
     pace.take(0.0, waited=True)
-    first = rate_of(pace)
-    pace.take(3600.0, waited=True)
-    assert rate_of(pace) == pytest.approx(10.0 * (1 + (10 / 60) ** 2))
-    assert first == pytest.approx(10.0 * (1 + (5 / 60) ** 2))  # its own first, likewise
+    pace.take(10.0, waited=True)
+    assert rate_of(pace) == pytest.approx(0.1 * (1 + (1 / 60) ** 2))
 
 
 steps = st.lists(st.tuples(st.floats(0, 20), st.booleans(), st.booleans()), max_size=200)
@@ -210,29 +303,10 @@ def test_a_steady_provider_is_found(rate, burst):
     pace.refuse(a_permit(burst + 1), 0.0)
     pace.begin_at(1000.0)
     number = burst + 1
-    for moment in range(1, 21):
+    for moment in range(1, 61):  # more than half a second's worth, whatever the rate
         at = moment / rate
         pace.take(at, waited=False)
         number += 1
     pace.take(at, waited=False)
     pace.refuse(a_permit(number + 1, at=at), at)
     assert rate_of(pace) == pytest.approx(rate * 0.97)
-
-
-def test_a_trial_without_a_pace_that_goes_well_ends_after_its_time():
-    """And the next lasts longer. Until then refusals are not heeded."""
-    pace = Pace()
-    pace._trial = _Trial(_Refusal(0.0, 0), 0)
-    assert [pace.refuse(a_permit(100, at=at), at) for at in (30.0, 61.0)] == [False, True]
-    assert (pace._trial, pace._trial_lasts) == (None, 120.0)
-
-
-def test_a_trial_in_which_much_is_refused_fails():
-    """A pace is needed after all."""
-    pace = Pace()
-    pace._trial = _Trial(_Refusal(0.0, 0), 0)
-    goes_on = []
-    for number in range(1, 10):
-        pace.refuse(a_permit(number, at=float(number)), float(number))
-        goes_on.append(pace._trial is not None)
-    assert goes_on == [True] * 7 + [False] * 2

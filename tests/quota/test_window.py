@@ -8,9 +8,9 @@ from tests.quota.support import a_permit
 from threadllm.quota.window import Window
 
 
-def accept(window, times, together):
+def accept(window, times, together, *, takes=0.0):
     """Take in so many that came with as many in flight; how often the limit changed."""
-    return sum(window.accept(a_permit(beside=together - 1)) for _ in range(times))
+    return sum(window.accept(a_permit(beside=together - 1), takes) for _ in range(times))
 
 
 def a_limited(size, most=100):
@@ -117,7 +117,7 @@ def test_before_any_was_let_in_any_number_may_be_why():
 def test_what_may_mean_other_things_must_come_in_a_row():
     """Four of them, with none let in meanwhile beside as many as may be."""
     window = a_limited(20)
-    window.note(20)
+    window.note(20, 0)
     assert [window.explains(20, strictly=True) for _ in range(5)] == [False] * 3 + [True] * 2
     accept(window, 1, 19)
     assert window.explains(20, strictly=True) is True
@@ -163,6 +163,35 @@ def test_a_limit_that_was_learnt_before_is_begun_with():
     small = Window(10, starting=True)
     small.begin_at(20)
     assert [small.size, small.is_limit] == [10, False]
+
+
+def test_what_a_limit_lets_through_comes_spread():
+    """By half the time that would lie between two, were they evenly spread."""
+    window = a_limited(20)
+    assert window.seconds_to_next(0) == 0
+    accept(window, 1, 20, takes=4.0)
+    window.note(20, 100.0)
+    assert window.seconds_to_next(100.0) == pytest.approx(0.5 * 4.0 / 20)
+    assert window.seconds_to_next(100.05) == pytest.approx(0.05)
+    assert [window.seconds_to_next(at) for at in (100.1 - 1e-10, 100.1, 200)] == [0, 0, 0]
+
+
+def test_how_long_requests_take_is_a_running_mean():
+    """One that takes long changes little."""
+    window = a_limited(1)
+    for takes in (4.0, 14.0):
+        accept(window, 1, 1, takes=takes)
+    window.note(1, 0.0)
+    assert window.seconds_to_next(0.0) == pytest.approx(0.5 * (4.0 + 0.1 * 10.0))
+
+
+@pytest.mark.parametrize("starting", [True, False])
+def test_without_a_limit_they_come_as_they_like(starting):
+    """Neither where it opens nor where it is open."""
+    window = Window(100, starting=starting)
+    accept(window, 1, 20, takes=4.0)
+    window.note(20, 100.0)
+    assert window.seconds_to_next(100.0) == 0
 
 
 happenings = st.sampled_from(["accept", "shrink", "acquit", "open"])

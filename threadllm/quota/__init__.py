@@ -5,8 +5,9 @@ The rooms here count, tell and lend slots; they know no request, and start no th
 - `quotas` says whose quota a request goes by, and `quota` has a line for each origin and model;
 - `line` is told all that becomes of requests there, and `entrance` is where they wait;
 - `origin` is what the lines of one origin share, `slots` among that;
-- `gate`, `limit`, `pace`, `window` and `breaker` say when: a pause, a limit that somebody knows, a
-  pace and a number in flight that were learnt, an outage. `meter` is what rates are made of.
+- `gate`, `limit` and `breaker` say when: a pause, a limit that somebody knows, an outage;
+- `learning` is what 429s teach: a `pace`, a number in flight (`window`), or that it was `chance`;
+- `meter` is what rates are made of.
 """
 
 from threadllm.quota.breaker import Breaker

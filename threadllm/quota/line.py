@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from threadllm.quota.entrance import Entrance
 from threadllm.quota.estimate import Estimate
 from threadllm.quota.gate import Gate
+from threadllm.quota.learning import Learning
 from threadllm.quota.news import News
-from threadllm.quota.pace import Pace
 from threadllm.quota.permit import Ended, Need, Permit, Refusal
-from threadllm.quota.settings import MINUTE
 from threadllm.quota.told import Told
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from threadllm.quota.memory import Learnt
     from threadllm.quota.origin import Origin
 
-_DRIFT = 50  # requests: after so many a known limit may be off by one
 _WORTH_TELLING = 1.0  # second by which a pause is prolonged
 _NONE = Need()
 
@@ -61,18 +59,13 @@ class Line:
         self.entrance = Entrance(self)
         self.estimate = Estimate()
         self.gate = Gate()
-        self.pace = Pace()
         self.told = Told(learnt)
-        self._learnt = learnt
-        self._adaptive = adaptive
+        self._news = News(name)
+        self._learning = Learning(origin, learnt, self._news, adaptive=adaptive)
+        self.pace = self._learning.pace
         self._number = 0  # requests let through
         self._reserved = Need()  # for them
-        self._slipped = -_DRIFT  # the last request that slipped through a known limit
-        self._shrunk = False  # whether the window has, and nobody was told
         self._pauses = 0  # in a row for which no provider has asked
-        self._news = News(name)
-        if adaptive:
-            self._begin_with(learnt)
         self._take_stock()
         self._is_free = not (origin.is_known or self._limits or self.pace.meter)
 
@@ -184,23 +177,14 @@ class Line:
         self._limits = [*self.origin.limits, *self.told.scarce]
         self.counts_tokens = any(limit.kind != "requests" for limit in self._limits)
 
-    def _begin_with(self, learnt: Learnt) -> None:
-        if learnt.pace is not None:
-            self.pace.begin_at(learnt.pace)
-        if learnt.size is not None:
-            self.origin.window.begin_at(learnt.size)
-
     def _accept(self, permit: Permit, usage: Usage, now: float) -> None:
         self._pauses = 0
-        if self._adaptive and self.pace.meter is not None:
-            self._learnt.pace = self.pace.meter.rate
         if self.counts_tokens and usage.total_tokens:
             used = Need(usage.input_tokens, usage.output_tokens)
             for limit in self._limits:
                 limit.settle(permit.need, used, now)
             self.estimate.learn(permit.size, usage)
-        if self._adaptive and (self.origin.window.accept(permit) or self._shrunk):
-            self._tell_of_window()
+        self._learning.accept(permit, now)
         self._succeed(permit)
 
     def _succeed(self, permit: Permit) -> None:
@@ -209,18 +193,12 @@ class Line:
             self._news.tell("breaker closed")
 
     def _fail(self, permit: Permit, now: float) -> None:
-        circuit, window = self.origin.circuit, self.origin.window
-        others, full = len(self.origin.in_flight), permit.ended is Ended.FULL
+        circuit, full = self.origin.circuit, permit.ended is Ended.FULL
         if full:
             self.origin.excuse(permit)
-        if (
-            full
-            and not permit.is_probe
-            and self._adaptive
-            and window.explains(others, strictly=True)
-        ):
-            self._shrink(others)
-        elif circuit is not None and permit.ended is Ended.UNKNOWN:
+        if full and not permit.is_probe and self._learning.explains_full():
+            return
+        if circuit is not None and permit.ended is Ended.UNKNOWN:
             circuit.give_back(permit)
         elif circuit is not None:
             answered = permit.ended is not Ended.FAILED
@@ -229,23 +207,11 @@ class Line:
                 self._news.tell(f"breaker open for {seconds:g} s, as too many requests failed")
 
     def _refuse(self, permit: Permit, refusal: Refusal, now: float) -> None:
-        window, others = self.origin.window, len(self.origin.in_flight)
         self._give_tokens_back(permit, now)
         if self.origin.circuit is not None:
             self.origin.circuit.give_back(permit)
-        if self._adaptive and refusal.asked is None and window.explains(others, strictly=False):
-            self.origin.excuse(permit)
-            self._shrink(others)
-            self.pace.excuse(permit)
-            return
-        if self._adaptive:
-            if self._slips(permit, now):
-                self.pace.excuse(permit)
-            elif self.pace.refuse(permit, now):
-                self._tell_of_pace()
-            if refusal.asked is not None or self.pace.meter is not None:
-                self._acquit_number()
-        self._pause(permit, refusal, now)
+        if self._learning.refuse(permit, refusal, self._limits, now):
+            self._pause(permit, refusal, now)
 
     def _pause(self, permit: Permit, refusal: Refusal, now: float) -> None:
         asked, before = refusal.asked, self.gate.opens_at
@@ -255,44 +221,6 @@ class Line:
             if now + seconds > max(now, before) + _WORTH_TELLING or before <= now:
                 who = "as nobody said how long" if asked is None else "as the provider asked"
                 self._news.tell(f"paused for {seconds:.3g} s, {who}")
-
-    def _slips(self, permit: Permit, now: float) -> bool:
-        """Whether a known limit explains a refusal, which it must not do all the time."""
-        low = [limit for limit in self._limits if limit.is_low(permit.need, now)]
-        for limit in low:
-            limit.empty(now)
-        if not low or permit.number < self._slipped + _DRIFT:
-            return False
-        self._slipped = permit.number
-        return True
-
-    def _shrink(self, others: int) -> None:
-        before = int(self.origin.window.size)
-        self.origin.window.shrink(others)
-        size = int(self.origin.window.size)
-        if size != before:  # it is told once it has shrunk enough, and not step by step
-            self._shrunk, self._learnt.size = True, size
-
-    def _acquit_number(self) -> None:
-        before = int(self.origin.window.size)
-        was_limit = self.origin.window.is_limit
-        self.origin.window.acquit()
-        if was_limit and int(self.origin.window.size) != before:
-            self._tell_of_window()
-
-    def _tell_of_pace(self) -> None:
-        meter = self.pace.meter
-        self._learnt.pace = None if meter is None else meter.rate
-        if meter is None:
-            self._news.tell("no pace for a while, as to go slower did not help")
-        else:
-            self._news.tell(f"pace down to {meter.rate * MINUTE:.0f} requests per minute")
-
-    def _tell_of_window(self) -> None:
-        window = self.origin.window
-        size, self._shrunk = int(window.size), False
-        self._learnt.size = size if window.is_limit else None
-        self._news.tell(f"at most {size} requests in flight")
 
     def _give_tokens_back(self, permit: Permit, now: float) -> None:
         for limit in self._limits:

@@ -45,6 +45,10 @@ class Meter:
         """Units that may be used now; below zero if some are owed."""
         return self.capacity - max(0.0, self._full_at - now) * self.rate
 
+    def is_idle(self, now: float) -> bool:
+        """Whether it has been full for longer than a unit takes to flow."""
+        return now > self._full_at + 1 / self.rate
+
     def set_level(self, level: float, now: float) -> None:
         """Let so many units be there, as far as they fit in."""
         self._full_at = now + max(0.0, self.capacity - level) / self.rate

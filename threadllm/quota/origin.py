@@ -76,17 +76,19 @@ class Origin:
         """Whether one of the slots that it may have is free."""
         self.window.open_until(now)
         self._room.allow(int(self.window.size))
-        return self._room.has_more
+        return self._room.has_more and not self.window.seconds_to_next(now)
 
     def seconds_to_room(self, now: float) -> float | None:
         """Seconds until there is room even if nothing ends; None if there will be none."""
+        if self._room.has_more:
+            return self.window.seconds_to_next(now)
         return self.window.seconds_to_open(self._room.out, now)
 
     def let_in(self, permit: Permit, now: float, *, retries: bool) -> bool:
         """Take in a request; whether it is the first probe of a breaker."""
         permit.has_room = self._room.take()
         self.in_flight.add(permit)
-        self.window.note(len(self.in_flight))
+        self.window.note(len(self.in_flight), now)
         if self._retries is not None:
             self._retries.charge(1 if retries else -self._share, now)
         return self.circuit is not None and self.circuit.take(permit)

@@ -1,11 +1,11 @@
 """The pace that is learnt where nobody knows the limit: down on a 429, and up again by probing.
 
 Whenever a request is refused the provider's bucket is empty. So what it let in between two such
-moments, over the time between them, is its rate, whatever its burst. To that the pace falls, and
-from there it grows: slowly at first, and the faster the longer nothing is refused, so that a limit
-which has moved is found as well. Where falling does not help, time after time, something else is
-why requests are refused, such as a provider that is short of capacity: then there is no pace for a
-while. The room is told the time, and waits for nothing.
+moments, over the time between them, is its rate, whatever its burst, if the pace was never below
+it. To that the pace falls, and from there it grows: slowly at first, and the faster the longer
+nothing is refused, so that a limit which has moved is found as well. Where falling does not help,
+something else is why requests are refused: see `chance`. The room is told the time, and waits for
+nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from threadllm.quota.chance import Chance
 from threadllm.quota.meter import Meter
 
 if TYPE_CHECKING:
@@ -21,21 +22,18 @@ if TYPE_CHECKING:
 
 _CAUTION = 0.97  # of a rate that was found
 _IN_THE_DARK = 0.7  # of a rate at which it went wrong: beta of AWS's adaptive mode
-_MEASURED_OVER = 1.0  # seconds, at least
-_ENOUGH = 8  # requests let in that a finding rests on
+_MEASURED_OVER = 1.0  # seconds, at least, where a guess is made
+_ENOUGH = 8  # requests let in that a finding rests on,
+_LONG_ENOUGH = 0.5  # and seconds
 _DOUBLES_IN = 60.0  # seconds of probing above a rate that was found
-_DOUBLES_IN_THE_DARK = 15.0
-_APART = 0.5  # seconds between two refusals that are remembered
-_REMEMBERED = 4
-_LONGEST_STEP = 5.0  # seconds: what passes with nothing to do is no probing
+_DOUBLES_IN_THE_DARK = 4.0
+_LONGEST_STEP = 1.0  # seconds of probing that one request stands for, at most
+_SAFE = 1.02  # times what was found: until then nothing should be refused
+_HALVES_IN = 30.0  # seconds: what the best rate that was found is worth, as limits move
+_APART = 0.5  # seconds between two excused refusals that are remembered
+_REMEMBERED = 8
 _AT_ONCE = 0.2  # seconds' worth, as threads wake late
 _LEAST = 1 / 60  # requests a second
-_GREW = 1.02  # times what was found
-_IN_VAIN = 4.0  # falls that rest on findings, where it had not grown in between
-_HALF = 0.5  # of such a fall: one that rests on a guess, or, taken off, one after it had grown
-_TRIAL = 60.0  # seconds without a pace, at first
-_LONGEST_TRIAL = 960.0
-_TOO_MANY = 0.4  # of all requests: if so many are refused, the trial has failed
 
 
 def at_once(rate: float) -> float:
@@ -48,18 +46,6 @@ class _Refusal(NamedTuple):
 
     at: float
     let_in: int
-
-
-class _Trial(NamedTuple):
-    """A time without a pace, to see whether that goes as well.
-
-    Attributes:
-        since: The refusal after which it began.
-        refused: How many had been refused by then.
-    """
-
-    since: _Refusal
-    refused: int
 
 
 class Pace:
@@ -80,14 +66,20 @@ class Pace:
         self._last = -math.inf  # when a request was last let through
         self._refused = 0
         self._refusals: deque[_Refusal] = deque(maxlen=_REMEMBERED)
-        self._in_vain = 0.0  # falls
-        self._trial: _Trial | None = None
-        self._trial_lasts = _TRIAL
+        self._best = 0.0  # requests a second, of the rates that were found
+        self._best_at = -math.inf
+        self._chance = Chance()
+
+    @property
+    def rate(self) -> float:
+        """Requests a second; infinite while no pace is known."""
+        return math.inf if self.meter is None else self.meter.rate
 
     def begin_at(self, rate: float) -> None:
         """Let a rate hold that was learnt before."""
         self.meter = Meter(rate, at_once(rate))
         self._found, self._is_sure = rate, True
+        self._chance.start(is_safe=True)
 
     def wait(self, now: float) -> float:
         """Seconds until the next request may go."""
@@ -98,11 +90,14 @@ class Pace:
         self._began = min(self._began, now)
         if self.meter is None:
             return
+        is_used_up = not self.meter.is_idle(now)
         self.meter.charge(1, now)
-        if waited:
+        if waited and is_used_up:
             self._probed += min(now - self._last, _LONGEST_STEP)
-            doubles_in = _DOUBLES_IN if self._is_sure else _DOUBLES_IN_THE_DARK
-            rate = self._found * (1 + (self._probed / doubles_in) ** 2)
+            if self._is_sure:
+                rate = self._found * (1 + (self._probed / _DOUBLES_IN) ** 2)
+            else:
+                rate = self._found * 2 ** (self._probed / _DOUBLES_IN_THE_DARK)
             self.meter.set_rate(rate, at_once(rate), now)
         self._last = now
 
@@ -111,6 +106,16 @@ class Pace:
         refusal = self._taken_in(permit)
         if not self._refusals or refusal.at > self._refusals[-1].at + _APART:
             self._refusals.append(refusal)
+
+    def overlooks(self, permit: Permit) -> bool:
+        """Take in a refusal if it is one of those that come whatever the pace."""
+        is_safe = self._is_safe_for(permit)
+        if permit.at > self.fell_at:
+            self._chance.look(self._let_in_before(permit), is_safe=is_safe)
+        if not self._chance.lets_pass(at_safe_pace=is_safe):
+            return False
+        self._refused += 1
+        return True
 
     def refuse(self, permit: Permit, now: float) -> bool:
         """Take in a refusal, and say whether the pace has changed: after echoes it has not.
@@ -121,67 +126,73 @@ class Pace:
             permit: Of the request.
             now: Monotonic seconds.
         """
+        is_safe = self._is_safe_for(permit)
         refusal = self._taken_in(permit)
-        if permit.at <= self.fell_at or self._is_on_trial(refusal):
+        if permit.at <= self.fell_at:
             return False
         self.fell_at = now
         found = self._found_by(refusal)
         last = self._refusals[-1] if self._refusals else _Refusal(self._began, 0)
         self._refusals.append(refusal)
-        let_in = refusal.let_in - last.let_in
-        if let_in <= 0:
+        if refusal.let_in <= last.let_in:
             return False
-        if self._falls_in_vain(let_in):
-            self._trial, self._in_vain = _Trial(refusal, self._refused), 0.0
-            self.meter = None
+        if self._chance.explains(at_safe_pace=is_safe) and self.meter is not None:
+            self._is_sure = False
+            self._set(max(self._best_by(now), self.meter.rate), now)
             return True
-        if found is not None:
-            rate = found * _CAUTION
-            rate = rate if self.meter is None else min(rate, self.meter.rate * _CAUTION)
-        elif self.meter is not None:
-            rate = self.meter.rate * _IN_THE_DARK
-        else:
-            seconds = max(_MEASURED_OVER, refusal.at - last.at)
-            rate = let_in / seconds * _IN_THE_DARK
         self._is_sure = found is not None
+        if found is None:
+            rate = self._guess(refusal, last, permit.beside)
+        else:
+            rate = found * _CAUTION
+            if rate > self._best_by(now):
+                self._best, self._best_at = rate, now
+            rate = rate if self.meter is None else min(rate, self.meter.rate * _CAUTION)
         self._set(rate, now)
         return True
 
-    def _falls_in_vain(self, let_in: int) -> bool:
-        """Whether it falls time after time, and requests are refused all the same.
-
-        A limit that is there, or has moved, is found within two or three falls.
-        """
-        if self.meter is None or self.meter.rate > _GREW * self._found:
-            self._in_vain = max(0.0, self._in_vain - _HALF)
-        else:
-            self._in_vain += 1.0 if self._is_sure and let_in >= _ENOUGH else _HALF
-        return self._in_vain >= _IN_VAIN
-
-    def _is_on_trial(self, refusal: _Refusal) -> bool:
-        """Whether refusals are not heeded now, as falling did not help before."""
-        trial = self._trial
-        if trial is None:
+    def _is_safe_for(self, permit: Permit) -> bool:
+        """Whether a request was sent at a pace at which no limit refuses any, if there is one."""
+        if self.meter is None or not self._is_sure or permit.at <= self.fell_at:
             return False
-        refused = self._refused - trial.refused
-        let_in = refusal.let_in - trial.since.let_in
-        if refused >= _ENOUGH and refused > _TOO_MANY * (let_in + refused):
-            self._trial = None
-        elif refusal.at >= trial.since.at + self._trial_lasts:
-            self._trial, self._trial_lasts = None, min(_LONGEST_TRIAL, 2 * self._trial_lasts)
-        return self._trial is not None
+        return self.meter.rate <= _SAFE * self._found
+
+    def _best_by(self, now: float) -> float:
+        """What the best rate that was found is still worth."""
+        worth: float = 0.5 ** ((now - self._best_at) / _HALVES_IN)
+        return self._best * worth
+
+    def _guess(self, refusal: _Refusal, last: _Refusal, beside: int) -> float:
+        """A rate well below that at which it went wrong."""
+        if self.meter is not None:
+            return self.meter.rate * _IN_THE_DARK
+        if refusal.let_in < last.let_in + _ENOUGH:
+            last = _Refusal(self._began, 0)
+        seconds = max(_MEASURED_OVER, refusal.at - last.at)
+        return max(refusal.let_in - last.let_in, beside) / seconds * _IN_THE_DARK
+
+    def _let_in_before(self, permit: Permit) -> int:
+        return permit.number - 1 - self._refused
 
     def _taken_in(self, permit: Permit) -> _Refusal:
-        refusal = _Refusal(permit.at, permit.number - 1 - self._refused)
+        refusal = _Refusal(permit.at, self._let_in_before(permit))
         self._refused += 1
         return refusal
 
     def _found_by(self, refusal: _Refusal) -> float | None:
-        """The provider's rate, where enough was let in since an earlier refusal."""
+        """The provider's rate, where enough was let in since an earlier refusal.
+
+        Where the pace was below that at first, and has grown far beyond, the provider's bucket has
+        run over in between, and what was let in is too little to go by.
+        """
         for earlier in reversed(self._refusals):
             let_in, seconds = refusal.let_in - earlier.let_in, refusal.at - earlier.at
-            if let_in >= _ENOUGH and seconds > 0:
-                return let_in / seconds
+            if let_in >= _ENOUGH and seconds >= _LONG_ENOUGH:
+                found = let_in / seconds
+                ran_over = self.meter is not None and (
+                    self._found < found < _IN_THE_DARK * self.meter.rate
+                )
+                return None if ran_over else found
         return None
 
     def _set(self, rate: float, now: float) -> None:
@@ -189,3 +200,4 @@ class Pace:
         self._found, self._probed, self._last = rate, 0.0, now
         self.meter = Meter(rate, at_once(rate))
         self.meter.set_level(0.0, now)
+        self._chance.start(is_safe=self._is_sure)

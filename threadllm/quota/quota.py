@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING
 
@@ -132,11 +133,11 @@ class Quota:
 
 
 def _snapshot(origin: str, model: str, line: Line, now: float) -> LineSnapshot:
-    shared, meter = line.origin, line.pace.meter
+    shared, pace = line.origin, line.pace.rate * MINUTE
     limits = (*shared.limits, *line.told.limits.values())
     paces = [one.figure for one in limits if (one.kind, one.period) == ("requests", MINUTE)]
-    if meter is not None:
-        paces.append(meter.rate * MINUTE)
+    if pace < math.inf:
+        paces.append(pace)
     return LineSnapshot(
         origin=origin,
         model=model,

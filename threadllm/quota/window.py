@@ -19,6 +19,9 @@ _GROWS = 4.0  # times, with each round of answers, and with each second in which
 _ROUNDS = 3  # of answers at the limit before it is probed
 _NEAR = 0.9  # of what was in flight and let in: from there on their number may be a reason
 _IN_A_ROW = 4  # that tell a limit from what falls at random
+_SPREAD = 0.5  # of the time between two requests, were they evenly spread
+_WEIGHT = 0.1  # of the newest request in the running mean
+_DUST = 1e-9  # seconds
 _ROOM_TO_PROBE = 1.25  # times what was let in
 
 
@@ -44,6 +47,8 @@ class Window:
         self._step = 1
         self._at_limit = 0  # answers since the last change that came with that many in flight
         self._is_sure = False  # whether the limit has held for a while
+        self._takes = 0.0  # seconds that a request takes, as a running mean
+        self._last = -math.inf  # when a request was last let through
 
     @property
     def is_limit(self) -> bool:
@@ -68,12 +73,26 @@ class Window:
             return None
         return max(0.0, self._began + math.log((in_flight + 1) / _FIRST, _GROWS) - now)
 
-    def note(self, in_flight: int) -> None:
+    def seconds_to_next(self, now: float) -> float:
+        """Seconds until one may follow the last, where their number is limited.
+
+        A provider that lets one request in at a time, each some moment after the last, is taken
+        for one that lets few be in flight, unless those come spread.
+        """
+        if not self.is_limit:
+            return 0.0
+        seconds = self._last + _SPREAD * self._takes / self.size - now
+        return seconds if seconds > _DUST else 0.0
+
+    def note(self, in_flight: int, now: float) -> None:
         """Take in how many are in flight."""
         self._peak = max(self._peak, in_flight)
+        self._last = now
 
-    def accept(self, permit: Permit) -> bool:
+    def accept(self, permit: Permit, now: float) -> bool:
         """Take in that a request was let in; whether the limit has changed for that."""
+        takes = now - permit.at
+        self._takes += _WEIGHT * (takes - self._takes) if self._takes else takes
         together = permit.beside + 1
         self._proven = max(self._proven, together)
         if together >= min(int(self.size), self._peak):
