@@ -75,6 +75,7 @@ class Scenario:
         varied: Whether the lengths of prompts and answers vary tenfold.
         most: Goal: makespan over the ideal, at most.
         refused: Goal: share of requests that are answered 429, at most.
+        by_chance: Share of requests that are answered a bare 429 whatever the pace.
         pace: Its speed, at most, as a share of the usual one. Where as many requests as possible
             are to be in flight all the time, what passes between two of them counts as idle, and
             it is the longer the faster time passes; and twice as many requests are twice the work.
@@ -88,6 +89,7 @@ class Scenario:
     varied: bool = False
     most: float | None = None
     refused: float | None = None
+    by_chance: float = 0.0
     pace: float = 1.0
 
 
@@ -156,6 +158,19 @@ SCENARIOS = (
         "headers",
         "500 requests a minute, burst 500, told in OpenAI's headers",
         (limits_of(500, burst=500, headers=True),),
+    ),
+    Scenario(
+        "spaced",
+        "a request each 120 ms and no burst, unknown; 429s say nothing",
+        (limits_of(500, burst=1, retry_after=False),),
+        pace=0.5,
+    ),
+    Scenario(
+        "chance",
+        "no limit, but a tenth of all requests is refused; 429s say nothing",
+        (Limits(headers=False),),
+        by_chance=0.1,
+        pace=0.2,
     ),
 )
 

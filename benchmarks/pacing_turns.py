@@ -13,15 +13,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fast_time import FastTime, hurry
 from pacing_scenarios import LATENCY, Question, ideal, questions
 
-from threadllm.simulator import Counts, Latency, Limits, Simulator
+from threadllm.simulator import Counts, Fault, Latency, Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
 
     from pacing_contenders import Contender, Plan
@@ -111,10 +111,10 @@ class Turn:
     ended: str
 
 
-def simulate(pipe: Connection, limits: Limits, latency: Latency, speed: float) -> None:
+def simulate(pipe: Connection, settings: Mapping[str, Any]) -> None:
     """The process of a simulator: its URL, then its counts whenever asked, until nobody can ask."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is its parent's, whose end ends it
-    with Simulator(latency=latency, limits=limits, speed=speed) as simulator:
+    with Simulator(**settings) as simulator:
         pipe.send(simulator.url)
         while True:
             try:
@@ -125,11 +125,11 @@ def simulate(pipe: Connection, limits: Limits, latency: Latency, speed: float) -
 
 
 @contextmanager
-def simulating(limits: Limits, latency: Latency, speed: float) -> Iterator[Service]:
+def simulating(**settings: Any) -> Iterator[Service]:
     """A simulator in a process of its own, for as long as the block lasts."""
     spawning = multiprocessing.get_context("spawn")
     ours, theirs = spawning.Pipe()
-    process = spawning.Process(target=simulate, args=(theirs, limits, latency, speed))
+    process = spawning.Process(target=simulate, args=(theirs, settings))
     process.start()
     theirs.close()
     try:
@@ -202,11 +202,14 @@ def report_of(
 def take_turn(contender: Contender, scenario: Scenario, plan: Plan, items: int) -> Turn:
     """Let a way ask all its questions, of simulators that nobody has asked anything yet."""
     with ExitStack() as stack:
+        faults = [Fault(status=FULL, rate=scenario.by_chance)] if scenario.by_chance else []
         services = [
-            stack.enter_context(simulating(limits, LATENCY, plan.speed))
+            stack.enter_context(
+                simulating(latency=LATENCY, limits=limits, faults=faults, speed=plan.speed)
+            )
             for limits in scenario.origins
         ]
-        unlimited = stack.enter_context(simulating(Limits(), Latency(), plan.speed))
+        unlimited = stack.enter_context(simulating(latency=Latency(), speed=plan.speed))
         first = Question(unlimited.url, "Is there anybody?")
         batches = [questions(one.url, items, varied=scenario.varied) for one in services]
         ideals = [

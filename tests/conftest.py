@@ -1,11 +1,14 @@
 import importlib
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from threadllm.quota import forget
+
+PATIENCE = 10  # seconds after which what should have ended has not
 
 # A law is no race: the machine may be busy.
 settings.register_profile("unhurried", deadline=None)
@@ -29,6 +32,16 @@ def pytest_collection_modifyitems(config, items):
 def nothing_learnt():
     """Lets no test go by what another has learnt of a port that it happens to have as well."""
     forget()
+
+
+@pytest.fixture(autouse=True)
+def nobody_stays():
+    """Has each test's calls end with it: requests is patched for as long as one goes on."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("threadllm_"):  # of a dispatcher's pool
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
