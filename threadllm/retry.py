@@ -91,7 +91,7 @@ class Retry:
         return map(shake, steps) if shake else steps
 
     def pause(self, paused: int) -> float:
-        """Seconds that everyone waits after a 429 that names no wait, so many having been paused.
+        """Seconds that everyone waits after a 429 that names no wait, with so many before it.
 
         They grow as waits do, without jitter: they are shared, so that there is nothing to spread.
         """

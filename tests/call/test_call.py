@@ -169,6 +169,21 @@ def test_a_request_beside_a_stream_rides_along_where_no_slot_is_free(terms, call
     assert free(terms) == 2
 
 
+def test_who_has_waited_beside_a_stream_takes_a_slot_if_one_is_free(clock, terms, call):
+    """It goes without only where it would have to wait for itself."""
+    stream, quota = opened(call), terms.quota
+    stream.handed_over = True
+    quota.line(ORIGIN).gate.shut(130, now=100, sent=100, asked=True)
+    riding = in_thread(lambda: opened(call))
+    assert clock.wait_for_sleepers() == [30]
+    clock.advance(30)
+    rider = riding()
+
+    assert [has_slot(one) for one in (stream, rider)] == [True, True]
+    call.end()
+    assert free(terms) == 2
+
+
 @pytest.mark.parametrize("handed_over", [True, False])
 def test_another_thread_of_the_call_rides_along_with_streams_alone(terms, call, handed_over):
     """It may wait for requests that end by themselves, not for bodies that the function reads."""

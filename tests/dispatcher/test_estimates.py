@@ -1,8 +1,10 @@
 """The user's own estimate of tokens: what is reserved before a call, or each of its requests."""
 
+from contextvars import ContextVar
+
 import pytest
 
-from threadllm import Dispatcher, OptionError, Quota, Usage
+from threadllm import Dispatcher, OptionError, Quota, Retry, Usage
 from threadllm.testing import FakeClock
 
 
@@ -74,3 +76,25 @@ def test_an_estimate_that_fails_fails_its_item(error):
         first, second = pool.outcomes(str, [0, 1], ordered=True)
 
     assert (type(first.error), second.value) == (error, "1")
+
+
+def test_an_estimate_is_asked_for_once_and_in_its_submitters_context():
+    """However often the call is tried again; what it changes there is seen by nobody."""
+    asked, tries = [], []
+    where = ContextVar("where", default="elsewhere")
+
+    def estimate(item):
+        asked.append(where.get())
+        where.set("changed")
+        return 1
+
+    def fails_twice(item):
+        tries.append(where.get())
+        if len(tries) < 3:
+            raise ConnectionError
+        return item
+
+    where.set("submitter")
+    with Dispatcher(1, estimate=estimate, retry=Retry(wait_initial=0)) as pool:
+        assert pool.submit(fails_twice, 1).result(10) == 1
+    assert [asked, tries] == [["submitter"], ["submitter"] * 3]

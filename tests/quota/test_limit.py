@@ -77,12 +77,12 @@ def test_it_is_emptied():
 
 
 def test_another_figure_is_learnt():
-    """What is left stays as it was, where that is not told, as far as it fits in."""
+    """What is left, and what may burst, stays as it was, where that is not told."""
     limit = a_limit("requests", figure=60, burst=20)
     limit.learn(120, None, 0)
     assert [limit.figure, limit.left(0)] == [120, 20]
     limit.charge(NOTHING, 0)
-    assert limit.left(1) == pytest.approx(19 + 0.99 * 2)
+    assert limit.left(0.5) == pytest.approx(19 + 0.99)
     limit.learn(6, None, 1)
     assert [limit.figure, limit.left(1)] == [6, 6]
 

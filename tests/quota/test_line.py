@@ -17,7 +17,6 @@ from tests.quota.support import (
 from threadllm.outcome import Usage
 from threadllm.providers import Allowance
 from threadllm.quota import Ended, Need, Quota, Refusal
-from threadllm.quota.memory import learnt
 
 # Tokens: reserved, settled, given back.
 
@@ -168,7 +167,7 @@ def test_a_refusal_may_come_after_its_request_has_left():
     assert wait(line, 1.0) == 5
 
 
-def test_calls_go_by_freely_until_one_is_refused(news):
+def test_calls_go_by_freely_until_one_is_refused():
     """Where nothing is stated and no origin named there is nothing to keep."""
     line = Quota(8).line("")
     assert line.is_free(0.0) is True
@@ -186,15 +185,9 @@ def test_calls_that_are_refused_together_pause_once(caplog):
 
 
 def test_an_origin_is_never_free():
-    """Nor are calls for which a limit is stated, or was learnt."""
-    learnt("", "learnt").pace = 5.0
-    lines = [
-        a_line(),
-        Quota(requests_per_minute=5).line(""),
-        Quota().line("", "learnt"),
-        Quota(adaptive=False).line("", "learnt"),
-    ]
-    assert [line.is_free(0.0) for line in lines] == [False, False, False, True]
+    """Nor are calls for which a limit is stated."""
+    lines = [a_line(), Quota(requests_per_minute=5).line(""), Quota().line("")]
+    assert [line.is_free(0.0) for line in lines] == [False, False, True]
 
 
 # What is said.

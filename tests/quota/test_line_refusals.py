@@ -14,7 +14,7 @@ from tests.quota.support import (
     wait,
 )
 from threadllm.quota import Ended
-from threadllm.quota.memory import learnt
+from threadllm.quota.memory import learnt, learnt_of
 
 ACCEPTED, FULL = Ended.ACCEPTED, Ended.FULL
 
@@ -133,7 +133,7 @@ def test_a_limit_on_concurrency_is_found(news):
         refuse(line, permit, 0.1)
     assert [line.origin.window.size, line.pace.meter, wait(line, 0.1)] == [20, None, 0]
     assert len(line.pace._refusals) == 1
-    assert learnt(ORIGIN, "m").size == 20
+    assert learnt_of(ORIGIN).size == 20
     assert news() == []
     for permit in permits[:20]:
         leave(line, permit, 1.0)
@@ -168,10 +168,10 @@ def test_a_rate_acquits_the_number_in_flight(news):
     line = a_line(concurrency=3)
     first = let_in(line)
     refuse(line, let_in(line), 0.1)
-    assert learnt(ORIGIN, "m").size == 1
+    assert learnt_of(ORIGIN).size == 1
     leave(line, first, 0.2)
     refuse(line, let_in(line, 1.0), 1.1, asked=1.0)
-    assert [line.origin.window.size, learnt(ORIGIN, "m").size] == [3, None]
+    assert [line.origin.window.size, learnt_of(ORIGIN).size] == [3, None]
     assert "at most 3 requests in flight" in news()
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.quota.support import a_permit
-from threadllm.quota.pace import Pace, at_once
+from threadllm.quota.meter import at_once
+from threadllm.quota.pace import Pace
 
 
 def take(pace, number, *, first=0.0, every=0.1, waited=True):

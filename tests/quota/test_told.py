@@ -54,6 +54,16 @@ def test_where_it_does_not_say_what_remains_a_moments_worth_may_go():
     assert left(told) == 2000
 
 
+def test_another_figure_says_nothing_of_what_may_come_at_once():
+    """If what remains is not told either."""
+    told = Told(Learnt())
+    hear(told, said(limit=3000.0))
+    hear(told, said(limit=6000.0))
+    assert [left(told), left(told, now=1000.0)] == [10, 20]
+    hear(told, said(limit=1.0))
+    assert left(told, now=1000.0) == 1
+
+
 def test_what_was_sent_since_is_taken_off():
     """An answer knows what was left when its request came."""
     told = Told(Learnt())

@@ -191,8 +191,7 @@ class Call(Ledger):
         """
         if self._take_slot_in_hand():
             self.terms.quota.slots.release()
-            if self._permit is not None:
-                self.terms.quota.line("").stand_aside(self._permit)
+            self._stand_aside()
 
     @property
     def is_called_off(self) -> bool:
@@ -239,10 +238,14 @@ class Call(Ledger):
         rides = any(exchange.needs_caller for exchange in self.in_flight)
         with self._waiting():
             self.return_slot_in_hand()
-            if self._permit is not None:
-                self.terms.quota.line("").stand_aside(self._permit)
+            self._stand_aside()
             visit = Visit(self, quota, rides=rides)
-            return line.entrance.enter(visit, need, retries=retries), visit.holds_slot
+            permit = line.entrance.enter(visit, need, retries=retries)
+            return permit, visit.holds_slot or quota.slots.acquire(blocking=False)
+
+    def _stand_aside(self) -> None:
+        if self._permit is not None:
+            self.terms.quota.line("").stand_aside(self._permit)
 
     def _need_of(self, line: Line, asked: Asked) -> Need:
         if self.need is not None:

@@ -81,7 +81,7 @@ class Crew:
         """Whether the call has begun; if not, the task has ended."""
         try:
             if not task.unwanted:
-                if not self._estimated(task, call):
+                if not self._estimate(task, call):
                     return False
                 call.begin()
                 if task.start():
@@ -97,7 +97,7 @@ class Crew:
         self.drop(task)
         return False
 
-    def _estimated(self, task: Task[Any], call: Call) -> bool:
+    def _estimate(self, task: Task[Any], call: Call) -> bool:
         """Whether what the user says of tokens could be had; if not, the task has ended."""
         try:
             call.need = task.need()

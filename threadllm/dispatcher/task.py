@@ -83,6 +83,7 @@ class Task(Generic[R]):
         self.submission = submission
         self._run = run
         self._estimate = estimate
+        self._need: Need | None = None
         self._records: list[RequestRecord] = []
 
     def prepare(self, call: Call) -> Callable[[], R]:
@@ -93,13 +94,16 @@ class Task(Generic[R]):
         return partial(context.run, _run_as, call, run)
 
     def need(self) -> Need | None:
-        """What its requests will take, as far as the user says.
+        """What its requests will take, as far as the user says, who is asked once.
 
         Raises:
             OptionError: That is no number of tokens.
             BaseException: Whatever the user's estimate raises.
         """
-        return None if self._estimate is None else checked_need(self._estimate())
+        if self._estimate is not None:
+            estimate, self._estimate = self._estimate, None
+            self._need = checked_need(self.submission.context.copy().run(estimate))
+        return self._need
 
     def add(self, call: Call) -> None:
         """Add what a call that has ended took."""

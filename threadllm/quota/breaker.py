@@ -24,7 +24,7 @@ class Breaker:
     """When requests to an origin are held back, and for how long. It is a value.
 
     Failures are answers with a 5xx, timeouts and broken connections. An origin that has never
-    answered has none to hold back: there, each request fails after its attempts.
+    answered is not held back: its requests fail after their attempts.
 
     Attributes:
         failure_rate: The share of failures at which it opens, above 0 and at most 1.
@@ -69,7 +69,6 @@ class Circuit:
         self._failures = 0  # of those
         self._answered = False
         self._rests_until = math.inf
-        self._probes_since = -math.inf
         self._probing: set[Permit] = set()  # probes in flight
         self._succeeded = 0
 
@@ -89,7 +88,6 @@ class Circuit:
         changed = self.state == "open"
         if changed:
             self.state, self._probing, self._succeeded = "half-open", set(), 0
-            self._probes_since = permit.at
         self._probing.add(permit)
         permit.is_probe = True
         return changed
@@ -123,15 +121,11 @@ class Circuit:
             few = len(self._failed) < self.breaker.window or not self._answered
             if few or self._failures < self.breaker.failure_rate * self.breaker.window:
                 return False
-        elif not self._probes_now(permit):
+        elif self.state == "open" or permit not in self._probing:
             return False
         self.state = "open"
         self._rests_until = now + self.breaker.cooldown
         return True
-
-    def _probes_now(self, permit: Permit) -> bool:
-        """Whether it is a probe of this time, and not of one that has ended."""
-        return self.state == "half-open" and permit.is_probe and permit.at >= self._probes_since
 
     def _note(self, *, failed: bool) -> None:
         if len(self._failed) == self.breaker.window:

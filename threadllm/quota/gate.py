@@ -1,26 +1,23 @@
 """A gate: shut for a while, for everyone, when a provider says that it is too fast.
 
-It only knows until when it is shut. Whoever waits before it does so on a clock of its own.
+It only knows until when it is shut. Who waits before it, waits in the line.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 
 
 class Gate:
-    """When the next request may start. Shared by threads; figures are monotonic seconds."""
+    """When the next request may start. The quota's lock guards it; seconds are monotonic.
+
+    Attributes:
+        opens_at: When it opens, or opened. It is read without the lock.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._opens_at = -math.inf  # guarded by _lock; a float is read without it
-        self._shut_at = -math.inf  # guarded by _lock: when it was last shut
-
-    @property
-    def opens_at(self) -> float:
-        """When it opens, or opened."""
-        return self._opens_at
+        self.opens_at = -math.inf
+        self._shut_at = -math.inf  # when it was last shut
 
     def shut(self, until: float, *, now: float, sent: float, asked: bool) -> bool:
         """Shut the gate until a moment, and say whether that changed anything.
@@ -34,8 +31,7 @@ class Gate:
             sent: When the request that met the 429 was sent.
             asked: Whether the provider named the wait.
         """
-        with self._lock:
-            if until <= self._opens_at or (sent < self._shut_at and not asked):
-                return False
-            self._opens_at, self._shut_at = until, now
-            return True
+        if until <= self.opens_at or (sent < self._shut_at and not asked):
+            return False
+        self.opens_at, self._shut_at = until, now
+        return True

@@ -28,8 +28,8 @@ class Learning:
     """What a line learns, whose lock guards it.
 
     Args:
-        origin: Whose window is learnt.
-        learnt: What was learnt before, and where to keep what is.
+        origin: Whose window is learnt, with the other models' lines.
+        learnt: What was learnt before of the line, and where what is learnt is kept.
         news: Where to tell of it.
         adaptive: Whether to learn anything.
 
@@ -47,8 +47,6 @@ class Learning:
         self._shrunk = False  # whether the window has, and nobody was told
         if adaptive and learnt.pace is not None:
             self.pace.begin_at(learnt.pace)
-        if adaptive and learnt.size is not None:
-            origin.window.begin_at(learnt.size)
 
     def accept(self, permit: Permit, now: float) -> None:
         """Take in that a request was let in."""
@@ -59,8 +57,8 @@ class Learning:
         if self._origin.window.accept(permit, now) or self._shrunk:
             self._tell_of_window()
 
-    def explains_full(self) -> bool:
-        """Whether too many in flight explain a 503, of which they are fewer now."""
+    def fill(self) -> bool:
+        """Take in a 503; whether too many in flight explain it: then fewer are allowed."""
         others = len(self._origin.in_flight)
         if not (self._adaptive and self._origin.window.explains(others, strictly=True)):
             return False
@@ -105,25 +103,25 @@ class Learning:
         figure = f"{self.pace.rate * MINUTE:.0f} requests per minute"
         if self.pace.rate < before:
             self._news.tell(f"pace down to {figure}")
-        else:
+        elif self.pace.rate > before:
             self._news.tell(f"pace up to {figure}, as to go slower did not help")
 
     def _shrink(self, others: int) -> None:
-        before = int(self._origin.window.size)
+        before = self._origin.window.allowed
         self._origin.window.shrink(others)
-        size = int(self._origin.window.size)
+        size = self._origin.window.allowed
         if size != before:  # it is told once it has shrunk enough, and not step by step
-            self._shrunk, self._learnt.size = True, size
+            self._shrunk, self._origin.learnt.size = True, size
 
     def _acquit_number(self) -> None:
-        before = int(self._origin.window.size)
+        before = self._origin.window.allowed
         was_limit = self._origin.window.is_limit
         self._origin.window.acquit()
-        if was_limit and int(self._origin.window.size) != before:
+        if was_limit and self._origin.window.allowed != before:
             self._tell_of_window()
 
     def _tell_of_window(self) -> None:
         window = self._origin.window
-        size, self._shrunk = int(window.size), False
-        self._learnt.size = size if window.is_limit else None
+        size, self._shrunk = window.allowed, False
+        self._origin.learnt.size = size if window.is_limit else None
         self._news.tell(f"at most {size} requests in flight")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from threadllm.quota.meter import Meter
+from threadllm.quota.meter import Meter, at_once
 
 if TYPE_CHECKING:
     from threadllm.providers import Kind
@@ -77,8 +77,11 @@ class Limit:
 
     def learn(self, figure: float, left: float | None, now: float) -> None:
         """Let another figure hold, and so much be left: all of it may be, where that is told."""
-        if figure != self.figure or (left is not None and self._meter.capacity < figure):
+        may_burst = left is not None or self._meter.capacity >= self.figure
+        if figure != self.figure or (may_burst and self._meter.capacity < figure):
             self.figure = figure
-            self._meter.set_rate(_CAUTION * figure / self.period, figure, now)
+            moment = max(self._meter.capacity, at_once(figure / self.period))
+            capacity = figure if may_burst else min(figure, moment)
+            self._meter.set_rate(_CAUTION * figure / self.period, capacity, now)
         if left is not None:
             self._meter.set_level(left, now)

@@ -67,7 +67,7 @@ class Line:
         self._reserved = Need()  # for them
         self._pauses = 0  # in a row for which no provider has asked
         self._take_stock()
-        self._is_free = not (origin.is_known or self._limits or self.pace.meter)
+        self._is_free = not (origin.is_known or self._limits)
 
     def is_free(self, now: float) -> bool:
         """Whether calls may go by without a permit, which costs; it is asked without the lock.
@@ -113,6 +113,8 @@ class Line:
                 self._refuse(permit, permit.refusal, now)
             elif permit.ended is Ended.ACCEPTED:
                 self._accept(permit, usage, now)
+            elif permit.ended is Ended.UNKNOWN:
+                self._teaches_nothing(permit)
             else:
                 self._fail(permit, now)
             self.origin.wake()
@@ -128,6 +130,13 @@ class Line:
             permit.is_probe = False
             self.origin.wake()
         self._news.log()
+
+    def rest_after(self, permit: Permit) -> float | None:
+        """Seconds for which the breaker opens again; None if this is no probe that has failed."""
+        circuit = self.origin.circuit
+        if circuit is None or not (permit.is_probe and permit.ended.is_failure):
+            return None
+        return circuit.breaker.cooldown
 
     def withdraw(self, permit: Permit, now: float) -> None:
         """Take back a permit that was not used, as its call has others of its own."""
@@ -146,7 +155,8 @@ class Line:
     def hear(self, permit: Permit, allowances: Iterable[Allowance], now: float) -> None:
         """Take in what an answer says of limits."""
         with self.lock:
-            for news in self.told.hear(permit, allowances, (self._number, self._reserved), now):
+            charged = self._number, self._reserved
+            for news in self.told.hear(permit, allowances, charged, now):
                 self._news.tell(news)
             self._take_stock()
             self.entrance.wake()
@@ -193,23 +203,22 @@ class Line:
             self._news.tell("breaker closed")
 
     def _fail(self, permit: Permit, now: float) -> None:
-        circuit, full = self.origin.circuit, permit.ended is Ended.FULL
-        if full:
+        if permit.ended is Ended.FULL:
             self.origin.excuse(permit)
-        if full and not permit.is_probe and self._learning.explains_full():
-            return
-        if circuit is not None and permit.ended is Ended.UNKNOWN:
-            circuit.give_back(permit)
-        elif circuit is not None:
-            answered = permit.ended is not Ended.FAILED
-            if circuit.fail(permit, now, answered=answered):
-                seconds = circuit.breaker.cooldown
-                self._news.tell(f"breaker open for {seconds:g} s, as too many requests failed")
+            if not permit.is_probe and self._learning.fill():
+                return
+        circuit, answered = self.origin.circuit, permit.ended is not Ended.FAILED
+        if circuit is not None and circuit.fail(permit, now, answered=answered):
+            seconds = circuit.breaker.cooldown
+            self._news.tell(f"breaker open for {seconds:g} s, as too many requests failed")
+
+    def _teaches_nothing(self, permit: Permit) -> None:
+        if self.origin.circuit is not None:
+            self.origin.circuit.give_back(permit)
 
     def _refuse(self, permit: Permit, refusal: Refusal, now: float) -> None:
         self._give_tokens_back(permit, now)
-        if self.origin.circuit is not None:
-            self.origin.circuit.give_back(permit)
+        self._teaches_nothing(permit)
         if self._learning.refuse(permit, refusal, self._limits, now):
             self._pause(permit, refusal, now)
 

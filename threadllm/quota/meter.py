@@ -9,6 +9,12 @@ from __future__ import annotations
 import math
 
 _DUST = 1e-9  # of a unit, that float arithmetic may lack
+_AT_ONCE = 0.2  # seconds' worth, as threads wake late
+
+
+def at_once(rate: float) -> float:
+    """The units that may go at once at a rate where nobody has said: those of a moment."""
+    return max(1.0, rate * _AT_ONCE)
 
 
 class Meter:

@@ -13,6 +13,7 @@ from threadllm.quota.window import Window
 
 if TYPE_CHECKING:
     from threadllm.quota.entrance import Entrance
+    from threadllm.quota.memory import LearntOfOrigin
     from threadllm.quota.permit import Permit
     from threadllm.quota.settings import Settings
 
@@ -25,10 +26,12 @@ class Origin:
 
     Args:
         settings: What the user states.
-        is_known: Whether it is one origin; or else what is not known to go to any.
+        learnt: What was learnt before, and where what is learnt is kept.
+        is_known: Whether it is one origin; false for calls that name none.
 
     Attributes:
-        is_known: Likewise.
+        is_known: See above.
+        learnt: Likewise.
         waiting: The ways into the lines of its models before which somebody waits.
         in_flight: Requests that were let through and have not left.
         limits: Those that the user stated.
@@ -36,7 +39,7 @@ class Origin:
         window: How many may be in flight, as learnt.
     """
 
-    def __init__(self, settings: Settings, *, is_known: bool) -> None:
+    def __init__(self, settings: Settings, learnt: LearntOfOrigin, *, is_known: bool) -> None:
         self.is_known = is_known
         self.waiting: set[Entrance] = set()
         self.in_flight: set[Permit] = set()
@@ -44,7 +47,10 @@ class Origin:
         # Calls that name no origin may go to many, and all of them may have to begin.
         breaker = settings.breaker if is_known else None
         self.circuit = None if breaker is None else Circuit(breaker)
+        self.learnt = learnt
         self.window = Window(settings.concurrency, starting=is_known and settings.adaptive)
+        if settings.adaptive and learnt.size is not None:
+            self.window.begin_at(learnt.size)
         self._room = Room(settings.concurrency)
         self._fails = settings.breaker_action == "fail"
         self._share = settings.retry_budget or 0.0
@@ -75,7 +81,7 @@ class Origin:
     def has_room(self, now: float) -> bool:
         """Whether one of the slots that it may have is free."""
         self.window.open_until(now)
-        self._room.allow(int(self.window.size))
+        self._room.allow(self.window.allowed)
         return self._room.has_more and not self.window.seconds_to_next(now)
 
     def seconds_to_room(self, now: float) -> float | None:

@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from threadllm.quota.chance import Chance
-from threadllm.quota.meter import Meter
+from threadllm.quota.meter import Meter, at_once
 
 if TYPE_CHECKING:
     from threadllm.quota.permit import Permit
@@ -32,13 +32,7 @@ _SAFE = 1.02  # times what was found: until then nothing should be refused
 _HALVES_IN = 30.0  # seconds: what the best rate that was found is worth, as limits move
 _APART = 0.5  # seconds between two excused refusals that are remembered
 _REMEMBERED = 8
-_AT_ONCE = 0.2  # seconds' worth, as threads wake late
 _LEAST = 1 / 60  # requests a second
-
-
-def at_once(rate: float) -> float:
-    """The units that may go at once at a rate where nobody has said: those of a moment."""
-    return max(1.0, rate * _AT_ONCE)
 
 
 class _Refusal(NamedTuple):

@@ -40,7 +40,7 @@ class Ended(Enum):
     """What became of a request."""
 
     UNKNOWN = "unknown"
-    """It was broken off, or refused for what is no failure of the provider's."""
+    """It was broken off, or ended in an error that says nothing of the provider."""
     ACCEPTED = "accepted"
     """It was let in, whatever it was answered."""
     FAILED = "failed"

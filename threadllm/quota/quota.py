@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from threadllm.clock import SYSTEM
 from threadllm.quota.breaker import Breaker
 from threadllm.quota.line import Line
-from threadllm.quota.memory import learnt
+from threadllm.quota.memory import learnt, learnt_of
 from threadllm.quota.origin import Origin
 from threadllm.quota.settings import MINUTE, BreakerAction, Settings
 from threadllm.quota.slots import Slots
@@ -45,7 +45,7 @@ class Quota:
             requests do not pass the transport have none.
         breaker_action: "park" lets them wait, "fail" has them fail with `threadllm.BreakerOpen`.
         retry_budget: Retries that each request allows to its origin, besides 10 a second: what is
-            more waits. None for no such bound.
+            more waits, and with it what comes behind it. None for no such bound.
 
     Raises:
         OptionError: An argument that cannot be meant.
@@ -120,16 +120,20 @@ class Quota:
         with self._lock:
             if (origin, model) in self._lines:  # another thread was faster
                 return self._lines[origin, model]
-            settings = self._settings
-            shared = self._origins.setdefault(origin, Origin(settings, is_known=bool(origin)))
+            shared = self._origins.get(origin) or self._new_origin(origin)
             line = self._lines[origin, model] = Line(
                 " ".join(filter(None, (origin or "calls", model))),
                 shared,
                 self._lock,
                 learnt(origin, model),
-                adaptive=settings.adaptive,
+                adaptive=self._settings.adaptive,
             )
             return line
+
+    def _new_origin(self, origin: str) -> Origin:
+        shared = Origin(self._settings, learnt_of(origin), is_known=bool(origin))
+        self._origins[origin] = shared
+        return shared
 
 
 def _snapshot(origin: str, model: str, line: Line, now: float) -> LineSnapshot:
@@ -142,7 +146,7 @@ def _snapshot(origin: str, model: str, line: Line, now: float) -> LineSnapshot:
         origin=origin,
         model=model,
         slots_in_use=len(shared.in_flight),
-        slots=int(shared.window.size),
+        slots=shared.window.allowed,
         parked=line.entrance.parked,
         pace=min(paces, default=None),
         limits=tuple(

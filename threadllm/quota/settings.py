@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from threadllm.exceptions import OptionError
 from threadllm.quota.breaker import Breaker
-from threadllm.quota.pace import at_once
+from threadllm.quota.meter import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

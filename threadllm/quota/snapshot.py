@@ -43,7 +43,7 @@ class LineSnapshot:
         pace: Requests per minute that go at most, as was stated, told or learnt; None if nothing
             bounds them.
         limits: Those that are known.
-        paused: Seconds for which everyone still waits, as the provider has asked.
+        paused: Seconds for which everyone still waits after a 429.
         breaker: "closed", "open" or "half-open".
     """
 

@@ -9,11 +9,11 @@ import math
 from typing import TYPE_CHECKING
 
 from threadllm.quota.limit import Limit, units_of
-from threadllm.quota.pace import at_once
+from threadllm.quota.meter import at_once
 from threadllm.quota.settings import DAY, MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from threadllm.providers import Allowance, Kind
     from threadllm.quota.memory import Learnt
@@ -53,7 +53,7 @@ class Told:
         allowances: Iterable[Allowance],
         charged: tuple[int, Need],
         now: float,
-    ) -> Iterator[str]:
+    ) -> list[str]:
         """Take in what an answer says.
 
         Args:
@@ -62,10 +62,10 @@ class Told:
             charged: Requests, and what was reserved for them, up to now.
             now: Monotonic seconds.
 
-        Yields:
+        Returns:
             What is new about it, for people.
         """
-        self._read_at = now
+        self._read_at, news = now, []
         for said in allowances:
             place = said.kind, said.period
             left = said.remaining
@@ -82,8 +82,10 @@ class Told:
             if said.limit is not None and self._learnt.limits.get(place) != said.limit:
                 self._learnt.limits[place] = said.limit
                 unit = said.kind.replace("_", " ")
-                yield f"the provider allows {said.limit:,.0f} {unit} per {_PERIODS[said.period]}"
+                period = _PERIODS[said.period]
+                news.append(f"the provider allows {said.limit:,.0f} {unit} per {period}")
         self.scarce = [self.limits[place] for place in self.limits if place not in self._ample]
+        return news
 
 
 def _units_since(permit: Permit, kind: Kind, charged: tuple[int, Need]) -> float:

@@ -22,6 +22,7 @@ _IN_A_ROW = 4  # that tell a limit from what falls at random
 _SPREAD = 0.5  # of the time between two requests, were they evenly spread
 _WEIGHT = 0.1  # of the newest request in the running mean
 _DUST = 1e-9  # seconds
+_SOON = 0.001  # second: who is told to wait must not find that nothing has changed
 _ROOM_TO_PROBE = 1.25  # times what was let in
 
 
@@ -33,7 +34,7 @@ class Window:
         starting: Whether to begin with few.
 
     Attributes:
-        size: How many may be in flight now; its fraction does not count.
+        size: How many may be in flight now; its fraction grows until it counts.
     """
 
     def __init__(self, most: int, *, starting: bool) -> None:
@@ -49,6 +50,11 @@ class Window:
         self._is_sure = False  # whether the limit has held for a while
         self._takes = 0.0  # seconds that a request takes, as a running mean
         self._last = -math.inf  # when a request was last let through
+
+    @property
+    def allowed(self) -> int:
+        """How many may be in flight now."""
+        return int(self.size)
 
     @property
     def is_limit(self) -> bool:
@@ -68,10 +74,14 @@ class Window:
             self._start_with(max(self.size, _FIRST * _GROWS**seconds))
 
     def seconds_to_open(self, in_flight: int, now: float) -> float | None:
-        """Seconds until one more may be in flight if nothing ends; None if that will not be."""
+        """Seconds until one more may be in flight if nothing ends; None if that will not be.
+
+        It is asked where no more may be in flight now.
+        """
         if not self._starting:
             return None
-        return max(0.0, self._began + math.log((in_flight + 1) / _FIRST, _GROWS) - now)
+        seconds = self._began + math.log((in_flight + 1) / _FIRST, _GROWS) - now
+        return max(_SOON, seconds)
 
     def seconds_to_next(self, now: float) -> float:
         """Seconds until one may follow the last, where their number is limited.
@@ -95,12 +105,12 @@ class Window:
         self._takes += _WEIGHT * (takes - self._takes) if self._takes else takes
         together = permit.beside + 1
         self._proven = max(self._proven, together)
-        if together >= min(int(self.size), self._peak):
+        if together >= min(self.allowed, self._peak):
             self._in_a_row = 0
         if self._starting:
             self._start_with(self.size + _GROWS - 1)
             return False
-        if self.size >= self._most or together < int(self.size):
+        if self.size >= self._most or together < self.allowed:
             return False
         self._at_limit += 1
         if self._at_limit < _ROUNDS * self.size:

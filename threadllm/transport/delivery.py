@@ -57,12 +57,12 @@ class _Try(NamedTuple):
     result: Response | RequestException
     verdict: Verdict
     asked: float | None = None  # seconds that the provider asks to wait, as far as heeded
-    is_probe: bool = False  # whether the request was to find out if a breaker may close
+    rest: float | None = None  # seconds for which a breaker has opened again, whose probe it was
 
     @property
     def is_charged(self) -> bool:
         """Whether a further try counts as a retry: not after a 429, nor for a breaker's sake."""
-        return self.verdict is Verdict.RETRY and not self.is_probe
+        return self.verdict is Verdict.RETRY and self.rest is None
 
 
 class Delivery:
@@ -197,7 +197,7 @@ class Delivery:
         verdict, _ = self._call.terms.retry.verdict_on_error(error)
         if verdict is Verdict.RETRY:
             permit.ended = Ended.FAILED
-        return _Try(error, verdict, is_probe=permit.is_probe and permit.ended.is_failure)
+        return _Try(error, verdict, rest=exchange.line.rest_after(permit))
 
     def _judged(self, exchange: Exchange, response: Response, content: bytes) -> _Try:
         """What an answer means, told to the line before the exchange ends there."""
@@ -219,7 +219,7 @@ class Delivery:
             permit.refusal = Refusal(asked, terms.retry.pause)
         elif verdict is Verdict.RETRY:
             permit.ended = ended_by(effective_status(reply))
-        return _Try(response, verdict, asked, permit.is_probe and permit.ended.is_failure)
+        return _Try(response, verdict, asked, line.rest_after(permit))
 
     def _next_wait(self, last: _Try) -> float | None:
         """Seconds to the next try, or None; after a 429 the line holds everyone back meanwhile."""
@@ -228,9 +228,11 @@ class Delivery:
         terms = self._call.terms
         if last.verdict is Verdict.RETRY and self._retried_below(last.result):
             return None
-        # A probe is the breaker's, and not charged to the item.
-        verdict = Verdict.PACE if last.is_probe else last.verdict
-        wait = self._attempts.next_wait(verdict, last.asked, terms.now())
+        # A probe is the breaker's, and not charged to the item, whose patience may end meanwhile.
+        verdict, asked = last.verdict, last.asked
+        if last.rest is not None:
+            verdict, asked = Verdict.PACE, last.rest
+        wait = self._attempts.next_wait(verdict, asked, terms.now())
         if not can_resend(self._request):
             return None  # the dispatcher judges it, and counts
         if last.verdict is Verdict.PACE:
