@@ -122,7 +122,7 @@ class Simulation:
         makespan: Seconds until the last item was done.
         statuses: How often each was answered.
         failures: The most 503s that an item had.
-        sizes: Moments, and how many the window allowed from then on.
+        sizes: Moments, and how many were allowed in flight from then on.
     """
 
     def __init__(self, provider, *, items=3000, workers=64, latency=None, seed=1, quota=None):
@@ -165,7 +165,7 @@ class Simulation:
         return sum((end - moment) * size for (moment, size), end in both) / self.makespan
 
     def _note_size(self):
-        size = int(self.line.origin.window.size)
+        size = int(self.line.origin.concurrency.size)
         if not self.sizes or self.sizes[-1][1] != size:
             self.sizes.append((self._now, size))
 
@@ -192,8 +192,8 @@ class Simulation:
         """Let in who may go: see `Entrance`."""
         line, now = self.line, self._now
         while self._line:
-            retries = self._line[0].failures > 0
-            seconds = line.wait(_NEED, now, retries=retries)
+            is_retry = self._line[0].failures > 0
+            seconds = line.wait(_NEED, now, is_retry=is_retry)
             if seconds > _DUST:
                 for job in self._line:
                     job.has_parked = True
@@ -207,7 +207,7 @@ class Simulation:
                 return
             job = self._line.popleft()
             waited = job.has_parked or bool(self._line)
-            permit = line.let_in(_NEED, now, retries=retries, waited=waited)
+            permit = line.let_in(_NEED, now, is_retry=is_retry, waited=waited)
             job.tries += 1
             self.started.append(now)
             self._in(self._rng.uniform(0, _WIRE), self._arrive, job, permit)

@@ -9,7 +9,7 @@ from threadllm.quota import Breaker, Ended, Need, Permit, Quota, Refusal
 ORIGIN = "https://a:443"
 NAME = f"{ORIGIN} m"
 NOTHING = Need()
-SOON = Breaker(window=2, failure_rate=1, probes=1)
+SOON = Breaker(sliding_window=2, failure_rate=1, probes=1)
 PATIENCE = 10  # real seconds after which what should happen has not
 
 
@@ -21,8 +21,8 @@ def a_permit(number=1, *, at=0.0, beside=0, need=NOTHING, reserved=None):
     return Permit(at, number, beside, need, need if reserved is None else reserved)
 
 
-def let_in(line, now=0.0, *, need=NOTHING, retries=False, waited=False):
-    return line.let_in(need, now, retries=retries, waited=waited)
+def let_in(line, now=0.0, *, need=NOTHING, is_retry=False, waited=False):
+    return line.let_in(need, now, is_retry=is_retry, waited=waited)
 
 
 def fly(line, number, now=0.0):
@@ -39,8 +39,8 @@ def refuse(line, permit, now=0.0, *, asked=None, pause=lambda paused: 0.5 * 2**p
     line.leave(permit, Usage(), now)
 
 
-def wait(line, now=0.0, *, need=NOTHING, retries=False):
-    return line.wait(need, now, retries=retries)
+def wait(line, now=0.0, *, need=NOTHING, is_retry=False):
+    return line.wait(need, now, is_retry=is_retry)
 
 
 def tokens(line):
@@ -91,7 +91,7 @@ class Guest:
             self.holds_slot = False
             self.slots.release()
 
-    def park(self, *, parked):
+    def count_parked(self, *, parked):
         self.is_parked = parked
 
     def wait(self, condition, seconds):

@@ -6,7 +6,7 @@ from tests.quota.support import a_permit
 from threadllm.exceptions import OptionError
 from threadllm.quota.breaker import Breaker, Circuit
 
-FIGURES = Breaker(failure_rate=0.5, window=10, cooldown=30.0, probes=3)
+FIGURES = Breaker(failure_rate=0.5, sliding_window=10, cooldown=30.0, probes=3)
 
 
 def fail(circuit, number, *, now=0.0, answered=True):
@@ -36,7 +36,7 @@ def probe(circuit, number, at=30.0):
         ({"failure_rate": 0}, "failure_rate=0: give a share above 0, at most 1"),
         ({"failure_rate": 1.1}, "failure_rate=1.1: give a share above 0, at most 1"),
         ({"failure_rate": math.nan}, "failure_rate=nan: give a share above 0, at most 1"),
-        ({"window": 0}, "window=0: give a whole number, 1 or more"),
+        ({"sliding_window": 0}, "sliding_window=0: give a whole number, 1 or more"),
         ({"probes": 0}, "probes=0: give a whole number, 1 or more"),
         ({"cooldown": 0}, "cooldown=0: give seconds, more than 0"),
         ({"cooldown": math.inf}, "cooldown=inf: give seconds, more than 0"),

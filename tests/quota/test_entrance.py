@@ -67,7 +67,7 @@ def test_who_has_a_slot_passes_by():
 def test_nobody_passes_by_where_there_is_no_room():
     """The origin may have fewer slots than the quota has."""
     line = a_line(concurrency=2)
-    line.origin.window.shrink(1)
+    line.origin.concurrency.shrink(1)
     first = line.entrance.pass_by(NOTHING, 0.0)
     assert line.entrance.pass_by(NOTHING, 0.0) is None
     leave(line, first)
@@ -102,19 +102,19 @@ def test_retries_wait_for_their_budget():
     """First requests do not."""
     quota, clock = Quota(500, retry_budget=0.2), Hours()
     line = a_line(quota)
-    line.origin.window.acquit()
+    line.origin.concurrency.acquit()
     for _ in range(100):
-        line.entrance.pass_by(NOTHING, 0.0, retries=True)
-    assert line.entrance.pass_by(NOTHING, 0.0, retries=True) is None
+        line.entrance.pass_by(NOTHING, 0.0, is_retry=True)
+    assert line.entrance.pass_by(NOTHING, 0.0, is_retry=True) is None
     assert line.entrance.pass_by(NOTHING, 0.0) is not None
     guest = Guest(quota, clock)
-    line.entrance.enter(guest, NOTHING, retries=True)
+    line.entrance.enter(guest, NOTHING, is_retry=True)
     assert guest.told == [pytest.approx(0.08)]
 
 
 def test_who_does_not_wait_for_the_breaker_fails():
     """It leaves the line, and has no slot."""
-    quota = Quota(2, breaker=Breaker(window=1, failure_rate=1), breaker_action="fail")
+    quota = Quota(2, breaker=Breaker(sliding_window=1, failure_rate=1), breaker_action="fail")
     line, guest = a_line(quota), Guest(quota, Hours())
     leave(line, let_in(line), ended=Ended.ANSWERED_BADLY)
     with pytest.raises(BreakerOpen):

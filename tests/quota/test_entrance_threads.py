@@ -46,9 +46,9 @@ def pool():
         threads.call_off()
 
 
-def enters(pool, line, guest, need=NOTHING, *, retries=False):
+def enters(pool, line, guest, need=NOTHING, *, is_retry=False):
     pool.guests.append((line, guest))
-    return pool.submit(line.entrance.enter, guest, need, retries=retries)
+    return pool.submit(line.entrance.enter, guest, need, is_retry=is_retry)
 
 
 def queued(pool, line, guests):
@@ -158,7 +158,7 @@ def test_who_waits_for_room_is_told_when_there_is_some(pool):
     """One for one that leaves."""
     quota, clock = Quota(8), FakeClock(start=0.0)
     line = a_line(quota)
-    line.origin.window.shrink(1)
+    line.origin.concurrency.shrink(1)
     first = let_in(line)
     guests = [Guest(quota, clock) for _ in range(2)]
     futures = queued(pool, line, guests)
@@ -172,7 +172,10 @@ def test_who_waits_for_room_is_told_when_there_is_some(pool):
 
 def test_who_waits_for_probes_is_told_how_they_end(pool):
     """Nobody knows the moment."""
-    quota, clock = Quota(8, breaker=Breaker(window=1, failure_rate=1, probes=1)), FakeClock(start=0)
+    quota, clock = (
+        Quota(8, breaker=Breaker(sliding_window=1, failure_rate=1, probes=1)),
+        FakeClock(start=0),
+    )
     line = a_line(quota)
     leave(line, let_in(line), ended=Ended.ANSWERED_BADLY)
     clock.advance(30.0)
@@ -280,7 +283,7 @@ def test_no_permit_is_lost_on_those_who_are_called_off(pool, seed):
     rng = random.Random(seed)
     quota, clock = Quota(4, requests_per_minute=6000, burst=3), FakeClock(start=0.0)
     line = a_line(quota)
-    line.origin.window.shrink(3)
+    line.origin.concurrency.shrink(3)
     guests = [Guest(quota, clock) for _ in range(150)]
     unlucky = rng.sample(guests, 60)
     starts, lock = [], threading.Lock()
@@ -309,7 +312,7 @@ def test_no_permit_is_lost_on_those_who_are_called_off(pool, seed):
         caller.join()
 
     # So much is left as if the others had never come.
-    line.origin.window.acquit()
+    line.origin.concurrency.acquit()
     meter = Meter(0.99 * 100, 3)
     for at in sorted(starts):
         meter.charge(1, at)

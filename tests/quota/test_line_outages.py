@@ -46,7 +46,7 @@ def test_a_probe_that_was_broken_off_or_refused_teaches_nothing(ended):
         refuse(line, probe, 30.0, asked=1.0)
     else:
         leave(line, probe, 30.0, ended=ended)
-    assert [line.origin.wait(31.0, retries=False), line.origin.circuit.state] == [0, "half-open"]
+    assert [line.origin.wait(31.0, is_retry=False), line.origin.circuit.state] == [0, "half-open"]
 
 
 def test_a_probe_that_stands_aside_is_one_still():
@@ -114,9 +114,9 @@ def test_a_503_to_a_probe_is_a_failure_whatever_else_it_may_be():
     line = a_line(breaker=SOON)
     for _ in range(2):
         leave(line, let_in(line), 0.0, ended=Ended.ANSWERED_BADLY)
-    line.origin.window.accept(a_permit(), 0.0)
+    line.origin.concurrency.accept(a_permit(), 0.0)
     for _ in range(4):
-        line.origin.window.explains(9, strictly=True)
+        line.origin.concurrency.explains(9, strictly=True)
     probe, beside = let_in(line, 30.0), let_in(line, 30.0)
     leave(line, probe, 30.0, ended=Ended.FULL)
     leave(line, beside, 30.0)

@@ -43,7 +43,7 @@ def test_where_nothing_is_to_be_learnt_there_is_only_a_pause(news):
     for permit in permits[:30]:
         leave(line, permit, 0.5)
     refuse(line, permits[30], 0.5, asked=2.0)
-    assert [line.pace.meter, line.origin.window.size] == [None, 100]
+    assert [line.pace.meter, line.origin.concurrency.size] == [None, 100]
     assert news() == ["paused for 2 s, as the provider asked"]
 
 
@@ -116,9 +116,9 @@ def test_what_is_refused_by_chance_has_nobody_wait_unless_the_provider_asks(aske
     """Nor does it change pace or number in flight."""
     line = a_line(concurrency=100)
     now = refused_by_chance(line, asked=0.01) + 5.0
-    before = [line.pace.meter.rate, line.origin.window.size]
+    before = [line.pace.meter.rate, line.origin.concurrency.size]
     refuse(line, let_in(line, now), now, asked=asked)
-    assert [line.pace.meter.rate, line.origin.window.size] == before
+    assert [line.pace.meter.rate, line.origin.concurrency.size] == before
     assert max(0.0, line.gate.opens_at - now) == pytest.approx(pause)
 
 
@@ -131,14 +131,14 @@ def test_a_limit_on_concurrency_is_found(news):
     permits = fly(line, 30)
     for permit in permits[20:]:
         refuse(line, permit, 0.1)
-    assert [line.origin.window.size, line.pace.meter, wait(line, 0.1)] == [20, None, 0]
+    assert [line.origin.concurrency.size, line.pace.meter, wait(line, 0.1)] == [20, None, 0]
     assert len(line.pace._refusals) == 1
     assert learnt_of(ORIGIN).size == 20
     assert news() == []
     for permit in permits[:20]:
         leave(line, permit, 1.0)
     assert news() == ["at most 20 requests in flight"]
-    assert line.origin.window._proven == 20
+    assert line.origin.concurrency._proven == 20
 
 
 def test_a_limit_that_stays_is_no_news(news):
@@ -159,7 +159,7 @@ def test_a_limit_on_concurrency_is_probed(news):
     leave(line, first, 0.2)
     for _ in range(3):
         leave(line, let_in(line, 1.0), 1.0)
-    assert line.origin.window.size == 2
+    assert line.origin.concurrency.size == 2
     assert news() == ["at most 1 requests in flight", "at most 2 requests in flight"]
 
 
@@ -171,7 +171,7 @@ def test_a_rate_acquits_the_number_in_flight(news):
     assert learnt_of(ORIGIN).size == 1
     leave(line, first, 0.2)
     refuse(line, let_in(line, 1.0), 1.1, asked=1.0)
-    assert [line.origin.window.size, learnt_of(ORIGIN).size] == [3, None]
+    assert [line.origin.concurrency.size, learnt_of(ORIGIN).size] == [3, None]
     assert "at most 3 requests in flight" in news()
 
 
@@ -182,7 +182,7 @@ def test_503s_that_only_fall_beside_many_are_a_limit():
     leave(line, permits.pop(), 0.5)
     for permit in fly(line, 11, 0.6):
         leave(line, permit, 0.7, ended=Ended.FULL)
-        sizes.append(line.origin.window.size)
+        sizes.append(line.origin.concurrency.size)
     assert sizes == [30, 30, 30, 26, 25, 24, 23, 22, 21, 20, 19]
 
 
@@ -194,7 +194,7 @@ def test_503s_that_fall_at_random_are_no_limit():
         fails = number % 10 == 0
         leave(line, flying.pop(-1 if fails else 0), number, ended=FULL if fails else ACCEPTED)
         flying += fly(line, 1, number)
-    assert [line.origin.window.size, line.origin.circuit.state] == [30, "closed"]
+    assert [line.origin.concurrency.size, line.origin.circuit.state] == [30, "closed"]
 
 
 def test_without_adapting_503s_are_failures():
@@ -202,4 +202,4 @@ def test_without_adapting_503s_are_failures():
     line = a_line(concurrency=30, adaptive=False, breaker=SOON)
     for permit in fly(line, 30):
         leave(line, permit, 0.1, ended=Ended.FULL)
-    assert [line.origin.window.size, line.origin.circuit.state] == [30, "open"]
+    assert [line.origin.concurrency.size, line.origin.circuit.state] == [30, "open"]

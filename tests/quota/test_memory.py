@@ -31,7 +31,7 @@ def test_another_model_changes_nothing_of_what_may_be_in_flight():
     origin = quota.line("https://a:443", "m").origin
     learnt_of("https://a:443").size = 4
     assert quota.line("https://a:443", "n").origin is origin
-    assert origin.window.allowed == 32
+    assert origin.concurrency.allowed == 32
 
 
 def test_a_new_quota_begins_with_it():
@@ -41,7 +41,7 @@ def test_a_new_quota_begins_with_it():
     known.limits["tokens", 60.0] = 6000.0
     line = Quota(64).line("https://a:443", "m")
     told = {place: limit.figure for place, limit in line.told.limits.items()}
-    assert [line.pace.meter.rate, line.origin.window.size, told] == [
+    assert [line.pace.meter.rate, line.origin.concurrency.size, told] == [
         5.0,
         7,
         {("tokens", 60.0): 6000.0},
@@ -54,4 +54,4 @@ def test_what_is_only_told_is_begun_with_if_nothing_is_to_be_learnt():
     known.pace, learnt_of("https://a:443").size = 5.0, 7
     known.limits["requests", 60.0] = 60.0
     line = Quota(64, adaptive=False).line("https://a:443", "m")
-    assert [line.pace.meter, line.origin.window.size, len(line.told.limits)] == [None, 64, 1]
+    assert [line.pace.meter, line.origin.concurrency.size, len(line.told.limits)] == [None, 64, 1]

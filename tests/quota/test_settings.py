@@ -91,7 +91,7 @@ def test_neither_breaker_nor_budget_need_be():
     """None is none."""
     without = Quota(breaker=None, retry_budget=None).line("https://a:443").origin
     assert without.circuit is None
-    assert [without.wait(0, retries=True) for _ in range(200)] == [0] * 200
-    given = Breaker(window=7)
+    assert [without.wait(0, is_retry=True) for _ in range(200)] == [0] * 200
+    given = Breaker(sliding_window=7)
     shared = Quota(breaker=given, retry_budget=0).line("https://a:443").origin
     assert shared.circuit.breaker is given

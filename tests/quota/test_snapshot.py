@@ -1,6 +1,6 @@
 import pytest
 
-from tests.quota.support import NOTHING, ORIGIN, a_line, leave, let_in, refuse
+from tests.quota.support import NOTHING, ORIGIN, Guest, Hours, a_line, leave, let_in, refuse
 from threadllm.providers import Allowance
 from threadllm.quota import Breaker, Ended, KnownLimit, LineSnapshot, Quota, Snapshot
 from threadllm.testing import FakeClock
@@ -65,7 +65,7 @@ def test_it_tells_of_the_pace_the_pause_and_the_slots():
     for _ in range(20):
         leave(line, let_in(line))
     refuse(line, let_in(line), asked=7.4)
-    line.origin.window.shrink(3)
+    line.origin.concurrency.shrink(3)
     snapshot = quota.snapshot()
     (seen,) = snapshot.lines
     assert [seen.pace, seen.paused, seen.slots] == [pytest.approx(14 * 60), 7.4, 3]
@@ -74,7 +74,7 @@ def test_it_tells_of_the_pace_the_pause_and_the_slots():
 
 def test_it_tells_of_the_breaker():
     """Whether it is open, half-open or closed; closed where there is none."""
-    quota = a_quota(breaker=Breaker(window=1, failure_rate=1, probes=1))
+    quota = a_quota(breaker=Breaker(sliding_window=1, failure_rate=1, probes=1))
     line = a_line(quota)
     leave(line, let_in(line), ended=Ended.ANSWERED_BADLY)
     assert [quota.snapshot().lines[0].breaker, quota.snapshot().note()] == ["open", "breaker open"]
@@ -90,30 +90,14 @@ def test_those_who_wait_are_counted():
     quota = a_quota()
     seen = []
 
-    class Waiter:
-        holds_slot, is_parked, rides = False, False, False
-
-        def now(self):
-            return 0.0 if not seen else 9.0
-
-        def check(self):
-            pass
-
-        def park(self, *, parked):
-            self.is_parked = parked
-
-        def take_slot(self):
-            self.holds_slot = True
-
-        def give_slot_back(self):
-            pass
-
+    class Watcher(Guest):
         def wait(self, condition, seconds):
             seen.append(quota.snapshot())
+            super().wait(condition, seconds)
 
     line = a_line(quota)
     refuse(line, let_in(line), asked=5.0)
-    line.entrance.enter(Waiter(), NOTHING)
+    line.entrance.enter(Watcher(quota, Hours()), NOTHING)
     assert [(snapshot.parked, snapshot.lines[0].parked) for snapshot in seen] == [(1, 1)]
 
 

@@ -12,6 +12,13 @@ import threadllm
 from threadllm.testing import FakeClock
 
 CHAT = "/v1/chat/completions"
+EXACT = threadllm.Retry(jitter="none")
+
+
+def get(url, **options):
+    response = requests.get(url, timeout=5, **options)
+    response.raise_for_status()
+    return response.text
 
 
 def run(fn, items=(None,), **options):

@@ -8,17 +8,11 @@ import requests
 import threadllm
 from threadllm.testing import FakeClock
 
-from .support import reply
+from .support import get, reply
 
 ONCE = threadllm.Retry(attempts=1)
 RETRY = threadllm.Retry(attempts=2, jitter="none", wait_initial=1)
-BREAKER = threadllm.Breaker(window=4, failure_rate=1, cooldown=30, probes=2)
-
-
-def get(url):
-    response = requests.get(url, timeout=5)
-    response.raise_for_status()
-    return response.text
+BREAKER = threadllm.Breaker(sliding_window=4, failure_rate=1, cooldown=30, probes=2)
 
 
 def quota(action="park"):
@@ -105,7 +99,7 @@ def test_a_host_that_was_never_there_is_not_waited_for():
 def test_a_streamed_probe_has_done_its_part_when_its_answer_begins(serve):
     """Its function may take its time to read it, and ask for something else meanwhile."""
     server = serve(reply(b"well"), *[reply(status=503)] * 4, reply(b"well"))
-    fragile = threadllm.Quota(8, breaker=threadllm.Breaker(window=5, probes=1, cooldown=30))
+    fragile = threadllm.Quota(8, breaker=threadllm.Breaker(sliding_window=5, probes=1, cooldown=30))
     clock = FakeClock()
 
     def stream():

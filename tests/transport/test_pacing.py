@@ -10,21 +10,14 @@ import threadllm
 from threadllm.simulator import Fault, Latency, Simulator
 from threadllm.testing import FakeClock
 
-from .support import CHAT, chat_body, reply, run, virtually
+from .support import CHAT, EXACT, chat_body, get, reply, run, virtually
 
-EXACT = threadllm.Retry(jitter="none")
 WORKERS = 8
 
 
 def steady(concurrency=WORKERS, **options):
     """A quota that pauses for a 429, and learns no pace from it."""
     return threadllm.Quota(concurrency, adaptive=False, **options)
-
-
-def get(url):
-    response = requests.get(url, timeout=5)
-    response.raise_for_status()
-    return response.text
 
 
 def test_one_429_closes_the_gate_once_for_all(serve):

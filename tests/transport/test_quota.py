@@ -10,18 +10,11 @@ import threadllm
 from threadllm.quota import Breaker, KnownLimit, Quota
 from threadllm.testing import FakeClock
 
-from .support import call, chat_body, reply, run, session_on, virtually
+from .support import EXACT, call, chat_body, get, reply, run, session_on, virtually
 
-EXACT = threadllm.Retry(jitter="none")
 SECOND = pytest.approx(1, rel=0.02)  # at 60 a minute; what is known is not used to the full
 ASKED_TOKENS = 1000
-FRAGILE = Breaker(window=2, failure_rate=1, cooldown=30, probes=1)
-
-
-def get(url, **options):
-    response = requests.get(url, timeout=5, **options)
-    response.raise_for_status()
-    return response.text
+FRAGILE = Breaker(sliding_window=2, failure_rate=1, cooldown=30, probes=1)
 
 
 def ask(url, model):

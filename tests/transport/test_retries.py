@@ -10,9 +10,8 @@ import threadllm
 from threadllm.simulator import Fault
 from threadllm.testing import FakeClock
 
-from .support import CHAT, call, chat_body, reply, run, virtually
+from .support import CHAT, EXACT, call, chat_body, reply, run, virtually
 
-EXACT = threadllm.Retry(jitter="none")
 AT_ONCE = threadllm.Retry(wait_initial=0)
 BROKEN = {
     "reset": requests.exceptions.ConnectionError,

@@ -143,7 +143,7 @@ class Call(Ledger):
         *,
         retry: int,
         asked: Asked = NOTHING,
-        charged: bool = False,
+        is_retry: bool = False,
     ) -> Exchange:
         """Wait for the origin's turn and for a slot; the request may then be sent.
 
@@ -153,7 +153,7 @@ class Call(Ledger):
             origin: Scheme, host and port.
             retry: Which try it is, from 0.
             asked: What its body asks for.
-            charged: Whether it is a retry that the attempts and the retry budget are charged with.
+            is_retry: Whether it is a retry that the attempts and the retry budget are charged with.
 
         Raises:
             BreakerOpen: The breaker is open, and is not to be waited for.
@@ -162,7 +162,7 @@ class Call(Ledger):
         """
         quota = self.terms.quota_of(origin, url)
         line = quota.line(origin, asked.model)
-        permit, holds_slot = self._enter(quota, line, self._need_of(line, asked), retries=charged)
+        permit, holds_slot = self._enter(quota, line, self._need_of(line, asked), is_retry=is_retry)
         permit.size = asked.size
         self._trade_permit()
         slots = quota.slots if holds_slot else None
@@ -224,12 +224,12 @@ class Call(Ledger):
                 self._waited += self.terms.now() - since
 
     def _enter(
-        self, quota: Quota, line: Line, need: Need, *, retries: bool = False
+        self, quota: Quota, line: Line, need: Need, *, is_retry: bool = False
     ) -> tuple[Permit, bool]:
         """A permit, and whether it comes with a slot of the quota."""
         own = quota is self.terms.quota
         if (own and self._take_slot_in_hand()) or quota.slots.acquire(blocking=False):
-            permit = line.entrance.pass_by(need, self.terms.now(), retries=retries)
+            permit = line.entrance.pass_by(need, self.terms.now(), is_retry=is_retry)
             if permit is not None:  # as most do: it has waited for nothing
                 return permit, True
             quota.slots.release()
@@ -240,7 +240,7 @@ class Call(Ledger):
             self.return_slot_in_hand()
             self._stand_aside()
             visit = Visit(self, quota, rides=rides)
-            permit = line.entrance.enter(visit, need, retries=retries)
+            permit = line.entrance.enter(visit, need, is_retry=is_retry)
             return permit, visit.holds_slot or quota.slots.acquire(blocking=False)
 
     def _stand_aside(self) -> None:

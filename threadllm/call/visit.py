@@ -57,8 +57,8 @@ class Visit:
             self.holds_slot = False
             self._slots.release()
 
-    def park(self, *, parked: bool) -> None:
-        """See `Visitor.park`."""
+    def count_parked(self, *, parked: bool) -> None:
+        """See `Visitor.count_parked`."""
         if parked is not self.is_parked:
             self.is_parked = parked
             self._call.terms.tally.count("parked", 1 if parked else -1)

@@ -6,7 +6,8 @@ The rooms here count, tell and lend slots; they know no request, and start no th
 - `line` is told all that becomes of requests there, and `entrance` is where they wait;
 - `origin` is what the lines of one origin share, `slots` among that;
 - `gate`, `limit` and `breaker` say when: a pause, a limit that somebody knows, an outage;
-- `learning` is what 429s teach: a `pace`, a number in flight (`window`), or that it was `chance`;
+- `learning` is what 429s teach: a `pace`, how many may be in flight (`concurrency`), or that it
+  was `chance`;
 - `meter` is what rates are made of.
 """
 

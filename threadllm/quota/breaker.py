@@ -28,7 +28,7 @@ class Breaker:
 
     Attributes:
         failure_rate: The share of failures at which it opens, above 0 and at most 1.
-        window: The number of last requests that the share is of; with fewer it stays closed.
+        sliding_window: How many last requests the share is of; with fewer it stays closed.
         cooldown: Seconds for which it is open; then some requests are let through as probes.
         probes: How many of those must succeed for it to close. One that fails opens it again.
 
@@ -37,7 +37,7 @@ class Breaker:
     """
 
     failure_rate: float = 0.5
-    window: int = 100
+    sliding_window: int = 100
     cooldown: float = 30.0
     probes: int = 10
 
@@ -45,7 +45,7 @@ class Breaker:
         rate: object = self.failure_rate
         if not (isinstance(rate, (int, float)) and 0 < rate <= 1):
             raise OptionError(f"failure_rate={rate!r}: give a share above 0, at most 1")
-        for name in ("window", "probes"):
+        for name in ("sliding_window", "probes"):
             number = getattr(self, name)
             if type(number) is not int or number < 1:
                 raise OptionError(f"{name}={number!r}: give a whole number, 1 or more")
@@ -65,7 +65,8 @@ class Circuit:
     def __init__(self, breaker: Breaker) -> None:
         self.state: State = "closed"
         self.breaker = breaker
-        self._failed: deque[bool] = deque(maxlen=breaker.window)  # the last requests, oldest first
+        # The last requests, oldest first.
+        self._failed: deque[bool] = deque(maxlen=breaker.sliding_window)
         self._failures = 0  # of those
         self._answered = False
         self._rests_until = math.inf
@@ -118,8 +119,8 @@ class Circuit:
         self._answered |= answered
         if self.state == "closed":
             self._note(failed=True)
-            few = len(self._failed) < self.breaker.window or not self._answered
-            if few or self._failures < self.breaker.failure_rate * self.breaker.window:
+            few = len(self._failed) < self.breaker.sliding_window or not self._answered
+            if few or self._failures < self.breaker.failure_rate * self.breaker.sliding_window:
                 return False
         elif self.state == "open" or permit not in self._probing:
             return False
@@ -128,7 +129,7 @@ class Circuit:
         return True
 
     def _note(self, *, failed: bool) -> None:
-        if len(self._failed) == self.breaker.window:
+        if len(self._failed) == self.breaker.sliding_window:
             self._failures -= self._failed[0]
         self._failed.append(failed)
         self._failures += failed

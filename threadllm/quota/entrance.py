@@ -54,7 +54,7 @@ class Visitor(Protocol):
     def give_slot_back(self) -> None:
         """Give the slot back, if it has one."""
 
-    def park(self, *, parked: bool) -> None:
+    def count_parked(self, *, parked: bool) -> None:
         """Be counted among those that wait for a moment, or no longer."""
 
     def wait(self, condition: threading.Condition, seconds: float | None) -> None:
@@ -93,17 +93,17 @@ class Entrance:
         self._places: deque[_Place] = deque()
         self._parked = False  # whether the first of them waits for a moment
 
-    def pass_by(self, need: Need, now: float, *, retries: bool = False) -> Permit | None:
+    def pass_by(self, need: Need, now: float, *, is_retry: bool = False) -> Permit | None:
         """A permit for who has a slot, if nobody waits and nothing is to be waited for."""
         line = self._line
         with line.lock:
-            if self._places or line.wait(need, now, retries=retries) > _DUST:
+            if self._places or line.wait(need, now, is_retry=is_retry) > _DUST:
                 return None
             if not line.origin.has_room(now):
                 return None
-            return line.let_in(need, now, retries=retries, waited=False)
+            return line.let_in(need, now, is_retry=is_retry, waited=False)
 
-    def enter(self, visitor: Visitor, need: Need, *, retries: bool = False) -> Permit:
+    def enter(self, visitor: Visitor, need: Need, *, is_retry: bool = False) -> Permit:
         """Wait for a permit, and for a slot, which the visitor then has, unless it rides along.
 
         Raises:
@@ -120,7 +120,7 @@ class Entrance:
             self._line.origin.waiting.add(self)
         has_entered = False
         try:
-            permit = self._await(place, visitor, need, retries=retries)
+            permit = self._await(place, visitor, need, is_retry=is_retry)
             has_entered = True
             return permit
         finally:
@@ -129,7 +129,7 @@ class Entrance:
                 if not self._places:
                     self._line.origin.waiting.discard(self)
                 self.wake()
-            visitor.park(parked=False)
+            visitor.count_parked(parked=False)
             if not has_entered:
                 visitor.give_slot_back()
 
@@ -153,33 +153,33 @@ class Entrance:
         """How many wait for a moment, and not for a slot."""
         return len(self._places) if self._parked else 0
 
-    def _await(self, place: _Place, visitor: Visitor, need: Need, *, retries: bool) -> Permit:
+    def _await(self, place: _Place, visitor: Visitor, need: Need, *, is_retry: bool) -> Permit:
         line, waited = self._line, False
         while True:
             with line.lock:
                 visitor.check()  # here, so that nobody is called off between this and its wait
-                outlook = self._outlook(place, visitor, need, retries=retries)
+                outlook = self._outlook(place, visitor, need, is_retry=is_retry)
                 if outlook is _ITS_TURN:
                     if visitor.holds_slot or visitor.rides:
                         waited = waited or len(self._places) > 1
-                        return line.let_in(need, visitor.now(), retries=retries, waited=waited)
+                        return line.let_in(need, visitor.now(), is_retry=is_retry, waited=waited)
                 elif not visitor.holds_slot and visitor.is_parked is outlook.parked:
                     waited = waited or outlook.parked
                     visitor.wait(place.look_again, outlook.seconds)
                     continue
             # Without the lock: counting and slots have locks of their own.
-            visitor.park(parked=outlook.parked)
+            visitor.count_parked(parked=outlook.parked)
             if outlook is _ITS_TURN:
                 visitor.take_slot()
             else:
                 visitor.give_slot_back()
 
-    def _outlook(self, place: _Place, visitor: Visitor, need: Need, *, retries: bool) -> _Outlook:
+    def _outlook(self, place: _Place, visitor: Visitor, need: Need, *, is_retry: bool) -> _Outlook:
         line, now = self._line, visitor.now()
         line.origin.check_breaker(line.name, now)
         if self._places[0] is not place:
             return _Outlook(None, self._parked)
-        seconds = line.wait(need, now, retries=retries)
+        seconds = line.wait(need, now, is_retry=is_retry)
         self._parked = seconds > _DUST
         if self._parked:
             return _Outlook(None if seconds == math.inf else seconds, parked=True)

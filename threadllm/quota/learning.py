@@ -28,7 +28,7 @@ class Learning:
     """What a line learns, whose lock guards it.
 
     Args:
-        origin: Whose window is learnt, with the other models' lines.
+        origin: Whose concurrency is learnt, with the other models' lines.
         learnt: What was learnt before of the line, and where what is learnt is kept.
         news: Where to tell of it.
         adaptive: Whether to learn anything.
@@ -44,7 +44,7 @@ class Learning:
         self._news = news
         self._adaptive = adaptive
         self._slipped = -_DRIFT  # the last request that slipped through a known limit
-        self._shrunk = False  # whether the window has, and nobody was told
+        self._shrunk = False  # whether fewer may be in flight, and nobody was told
         if adaptive and learnt.pace is not None:
             self.pace.begin_at(learnt.pace)
 
@@ -54,13 +54,13 @@ class Learning:
             return
         if self.pace.rate < math.inf:
             self._learnt.pace = self.pace.rate
-        if self._origin.window.accept(permit, now) or self._shrunk:
-            self._tell_of_window()
+        if self._origin.concurrency.accept(permit, now) or self._shrunk:
+            self._tell_of_concurrency()
 
     def fill(self) -> bool:
         """Take in a 503; whether too many in flight explain it: then fewer are allowed."""
         others = len(self._origin.in_flight)
-        if not (self._adaptive and self._origin.window.explains(others, strictly=True)):
+        if not (self._adaptive and self._origin.concurrency.explains(others, strictly=True)):
             return False
         self._shrink(others)
         return True
@@ -72,7 +72,7 @@ class Learning:
         if self.pace.overlooks(permit):
             return refusal.asked is not None
         others = len(self._origin.in_flight)
-        if refusal.asked is None and self._origin.window.explains(others, strictly=False):
+        if refusal.asked is None and self._origin.concurrency.explains(others, strictly=False):
             self._origin.excuse(permit)
             self._shrink(others)
             self.pace.excuse(permit)
@@ -107,21 +107,21 @@ class Learning:
             self._news.tell(f"pace up to {figure}, as to go slower did not help")
 
     def _shrink(self, others: int) -> None:
-        before = self._origin.window.allowed
-        self._origin.window.shrink(others)
-        size = self._origin.window.allowed
+        before = self._origin.concurrency.allowed
+        self._origin.concurrency.shrink(others)
+        size = self._origin.concurrency.allowed
         if size != before:  # it is told once it has shrunk enough, and not step by step
             self._shrunk, self._origin.learnt.size = True, size
 
     def _acquit_number(self) -> None:
-        before = self._origin.window.allowed
-        was_limit = self._origin.window.is_limit
-        self._origin.window.acquit()
-        if was_limit and self._origin.window.allowed != before:
-            self._tell_of_window()
+        before = self._origin.concurrency.allowed
+        was_limit = self._origin.concurrency.is_found
+        self._origin.concurrency.acquit()
+        if was_limit and self._origin.concurrency.allowed != before:
+            self._tell_of_concurrency()
 
-    def _tell_of_window(self) -> None:
-        window = self._origin.window
-        size, self._shrunk = window.allowed, False
-        self._origin.learnt.size = size if window.is_limit else None
+    def _tell_of_concurrency(self) -> None:
+        limit = self._origin.concurrency
+        size, self._shrunk = limit.allowed, False
+        self._origin.learnt.size = size if limit.is_found else None
         self._news.tell(f"at most {size} requests in flight")

@@ -78,18 +78,18 @@ class Line:
 
     # Before a request; the lock is held.
 
-    def wait(self, need: Need, now: float, *, retries: bool) -> float:
+    def wait(self, need: Need, now: float, *, is_retry: bool) -> float:
         """Seconds until another request may go, slots apart; perhaps infinite."""
         longest = max(
             self.gate.opens_at - now,
             self.pace.wait(now),
-            self.origin.wait(now, retries=retries),
+            self.origin.wait(now, is_retry=is_retry),
         )
         for limit in self._limits:
             longest = max(longest, limit.wait(need, now))
         return longest
 
-    def let_in(self, need: Need, now: float, *, retries: bool, waited: bool) -> Permit:
+    def let_in(self, need: Need, now: float, *, is_retry: bool, waited: bool) -> Permit:
         """Let a request through: `wait` has said that it may go."""
         self._number += 1
         if need != _NONE:
@@ -99,7 +99,7 @@ class Line:
         self.pace.take(now, waited=waited)
         for limit in self._limits:
             limit.charge(need, now)
-        if self.origin.let_in(permit, now, retries=retries):
+        if self.origin.let_in(permit, now, is_retry=is_retry):
             self._news.tell("breaker half-open: a few requests find out how things are")
         return permit
 

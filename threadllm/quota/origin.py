@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from threadllm.exceptions import BreakerOpen
 from threadllm.quota.breaker import Circuit
+from threadllm.quota.concurrency import ConcurrencyLimit
 from threadllm.quota.limit import Limit
 from threadllm.quota.meter import Meter
 from threadllm.quota.slots import Room
-from threadllm.quota.window import Window
 
 if TYPE_CHECKING:
     from threadllm.quota.entrance import Entrance
@@ -36,7 +36,7 @@ class Origin:
         in_flight: Requests that were let through and have not left.
         limits: Those that the user stated.
         circuit: Its breaker; None if there is none.
-        window: How many may be in flight, as learnt.
+        concurrency: How many may be in flight, as learnt.
     """
 
     def __init__(self, settings: Settings, learnt: LearntOfOrigin, *, is_known: bool) -> None:
@@ -48,9 +48,11 @@ class Origin:
         breaker = settings.breaker if is_known else None
         self.circuit = None if breaker is None else Circuit(breaker)
         self.learnt = learnt
-        self.window = Window(settings.concurrency, starting=is_known and settings.adaptive)
+        self.concurrency = ConcurrencyLimit(
+            settings.concurrency, starting=is_known and settings.adaptive
+        )
         if settings.adaptive and learnt.size is not None:
-            self.window.begin_at(learnt.size)
+            self.concurrency.begin_at(learnt.size)
         self._room = Room(settings.concurrency)
         self._fails = settings.breaker_action == "fail"
         self._share = settings.retry_budget or 0.0
@@ -71,32 +73,32 @@ class Origin:
                 f"{circuit.state}"
             )
 
-    def wait(self, now: float, *, retries: bool) -> float:
+    def wait(self, now: float, *, is_retry: bool) -> float:
         """Seconds until another request may go, slots and limits apart; perhaps infinite."""
         longest = 0.0 if self.circuit is None else self.circuit.wait(now)
-        if retries and self._retries is not None:
+        if is_retry and self._retries is not None:
             longest = max(longest, self._retries.wait(1, now))
         return longest
 
     def has_room(self, now: float) -> bool:
         """Whether one of the slots that it may have is free."""
-        self.window.open_until(now)
-        self._room.allow(self.window.allowed)
-        return self._room.has_more and not self.window.seconds_to_next(now)
+        self.concurrency.open_until(now)
+        self._room.allow(self.concurrency.allowed)
+        return self._room.has_more and not self.concurrency.seconds_to_next(now)
 
     def seconds_to_room(self, now: float) -> float | None:
         """Seconds until there is room even if nothing ends; None if there will be none."""
         if self._room.has_more:
-            return self.window.seconds_to_next(now)
-        return self.window.seconds_to_open(self._room.out, now)
+            return self.concurrency.seconds_to_next(now)
+        return self.concurrency.seconds_to_open(self._room.out, now)
 
-    def let_in(self, permit: Permit, now: float, *, retries: bool) -> bool:
+    def let_in(self, permit: Permit, now: float, *, is_retry: bool) -> bool:
         """Take in a request; whether it is the first probe of a breaker."""
         permit.has_room = self._room.take()
         self.in_flight.add(permit)
-        self.window.note(len(self.in_flight), now)
+        self.concurrency.note(len(self.in_flight), now)
         if self._retries is not None:
-            self._retries.charge(1 if retries else -self._share, now)
+            self._retries.charge(1 if is_retry else -self._share, now)
         return self.circuit is not None and self.circuit.take(permit)
 
     def give_room_back(self, permit: Permit) -> None:

@@ -35,7 +35,7 @@ _REMEMBERED = 8
 _LEAST = 1 / 60  # requests a second
 
 
-class _Refusal(NamedTuple):
+class _Drained(NamedTuple):
     """A moment at which the provider's bucket was empty, and what it had let in by then."""
 
     at: float
@@ -47,19 +47,19 @@ class Pace:
 
     Attributes:
         meter: What requests are taken from; None while no pace is known.
-        fell_at: When it last fell. A refusal of what was sent before is an echo.
+        refused_at: When a refusal was last taken in. One of what was sent before is an echo.
     """
 
     def __init__(self) -> None:
         self.meter: Meter | None = None
-        self.fell_at = -math.inf
+        self.refused_at = -math.inf
         self._found = math.inf  # requests a second, when it last fell
         self._is_sure = False  # whether that was found, or guessed
         self._probed = 0.0  # seconds since then in which it held requests back
         self._began = math.inf
         self._last = -math.inf  # when a request was last let through
         self._refused = 0
-        self._refusals: deque[_Refusal] = deque(maxlen=_REMEMBERED)
+        self._refusals: deque[_Drained] = deque(maxlen=_REMEMBERED)
         self._best = 0.0  # requests a second, of the rates that were found
         self._best_at = -math.inf
         self._chance = Chance()
@@ -104,7 +104,7 @@ class Pace:
     def overlooks(self, permit: Permit) -> bool:
         """Take in a refusal if it is one of those that come whatever the pace."""
         is_safe = self._is_safe_for(permit)
-        if permit.at > self.fell_at:
+        if permit.at > self.refused_at:
             self._chance.look(self._let_in_before(permit), is_safe=is_safe)
         if not self._chance.lets_pass(at_safe_pace=is_safe):
             return False
@@ -112,9 +112,10 @@ class Pace:
         return True
 
     def refuse(self, permit: Permit, now: float) -> bool:
-        """Take in a refusal, and say whether the pace has changed: after echoes it has not.
+        """Take in a refusal that is not overlooked, and say whether the pace has changed.
 
-        Nor has it where nothing was let in since the last one, which teaches nothing of rates.
+        It has not after echoes, nor where nothing was let in since the last one: that teaches
+        nothing of rates.
 
         Args:
             permit: Of the request.
@@ -122,11 +123,11 @@ class Pace:
         """
         is_safe = self._is_safe_for(permit)
         refusal = self._taken_in(permit)
-        if permit.at <= self.fell_at:
+        if permit.at <= self.refused_at:
             return False
-        self.fell_at = now
+        self.refused_at = now
         found = self._found_by(refusal)
-        last = self._refusals[-1] if self._refusals else _Refusal(self._began, 0)
+        last = self._refusals[-1] if self._refusals else _Drained(self._began, 0)
         self._refusals.append(refusal)
         if refusal.let_in <= last.let_in:
             return False
@@ -147,7 +148,7 @@ class Pace:
 
     def _is_safe_for(self, permit: Permit) -> bool:
         """Whether a request was sent at a pace at which no limit refuses any, if there is one."""
-        if self.meter is None or not self._is_sure or permit.at <= self.fell_at:
+        if self.meter is None or not self._is_sure or permit.at <= self.refused_at:
             return False
         return self.meter.rate <= _SAFE * self._found
 
@@ -156,24 +157,24 @@ class Pace:
         worth: float = 0.5 ** ((now - self._best_at) / _HALVES_IN)
         return self._best * worth
 
-    def _guess(self, refusal: _Refusal, last: _Refusal, beside: int) -> float:
+    def _guess(self, refusal: _Drained, last: _Drained, beside: int) -> float:
         """A rate well below that at which it went wrong."""
         if self.meter is not None:
             return self.meter.rate * _IN_THE_DARK
         if refusal.let_in < last.let_in + _ENOUGH:
-            last = _Refusal(self._began, 0)
+            last = _Drained(self._began, 0)
         seconds = max(_MEASURED_OVER, refusal.at - last.at)
         return max(refusal.let_in - last.let_in, beside) / seconds * _IN_THE_DARK
 
     def _let_in_before(self, permit: Permit) -> int:
         return permit.number - 1 - self._refused
 
-    def _taken_in(self, permit: Permit) -> _Refusal:
-        refusal = _Refusal(permit.at, self._let_in_before(permit))
+    def _taken_in(self, permit: Permit) -> _Drained:
+        refusal = _Drained(permit.at, self._let_in_before(permit))
         self._refused += 1
         return refusal
 
-    def _found_by(self, refusal: _Refusal) -> float | None:
+    def _found_by(self, refusal: _Drained) -> float | None:
         """The provider's rate, where enough was let in since an earlier refusal.
 
         Where the pace was below that at first, and has grown far beyond, the provider's bucket has

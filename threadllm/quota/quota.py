@@ -146,7 +146,7 @@ def _snapshot(origin: str, model: str, line: Line, now: float) -> LineSnapshot:
         origin=origin,
         model=model,
         slots_in_use=len(shared.in_flight),
-        slots=shared.window.allowed,
+        slots=shared.concurrency.allowed,
         parked=line.entrance.parked,
         pace=min(paces, default=None),
         limits=tuple(

@@ -115,7 +115,7 @@ class Delivery:
             last = self._try()
             while (wait := self._next_wait(last)) is not None:
                 self._prepare_next(last, wait)
-                last = self._try(charged=last.is_charged)
+                last = self._try(is_retry=last.is_charged)
         except DeadlineExceeded:
             raise
         except CallExpired:
@@ -132,14 +132,14 @@ class Delivery:
             # No further try: the last one's end is the request's.
         return self._conclude(last)
 
-    def _try(self, *, charged: bool = False) -> _Try:
+    def _try(self, *, is_retry: bool = False) -> _Try:
         exchange = self._call.open(
             str(self._request.method),
             self._address.url,
             self._address.origin,
             retry=self._attempts.repeats,
             asked=self._asked,
-            charged=charged,
+            is_retry=is_retry,
         )
         try:
             response = self._sent(exchange)

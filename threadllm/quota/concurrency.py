@@ -26,7 +26,7 @@ _SOON = 0.001  # second: who is told to wait must not find that nothing has chan
 _ROOM_TO_PROBE = 1.25  # times what was let in
 
 
-class Window:
+class ConcurrencyLimit:
     """A limit on requests in flight, as learnt. Its owner's lock guards it.
 
     Args:
@@ -57,7 +57,7 @@ class Window:
         return int(self.size)
 
     @property
-    def is_limit(self) -> bool:
+    def is_found(self) -> bool:
         """Whether fewer are allowed than the user allows, for what the provider did."""
         return self.size < self._most and not self._starting
 
@@ -89,7 +89,7 @@ class Window:
         A provider that lets one request in at a time, each some moment after the last, is taken
         for one that lets few be in flight, unless those come spread.
         """
-        if not self.is_limit:
+        if not self.is_found:
             return 0.0
         seconds = self._last + _SPREAD * self._takes / self.size - now
         return seconds if seconds > _DUST else 0.0
