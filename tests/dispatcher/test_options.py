@@ -35,6 +35,7 @@ REFUSED = [
         {"concurrency": 1, "quota": Quota(1)},
         "concurrency and quota: give one; a quota has its own concurrency",
     ),
+    ({"quota": 3}, "quota=3: give it a Quota(); concurrency= takes a number"),
 ]
 
 

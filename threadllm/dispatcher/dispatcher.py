@@ -20,6 +20,7 @@ from threadllm.dispatcher.feed import length
 from threadllm.dispatcher.options import (
     DEFAULT_TIMEOUT,
     checked_on_stop,
+    checked_quota,
     checked_retry,
     checked_timeout,
     checked_window,
@@ -33,7 +34,7 @@ from threadllm.dispatcher.watchdog import Watchdog
 from threadllm.dispatcher.workers import Workers
 from threadllm.exceptions import OptionError
 from threadllm.progress import Painter, Tally, Totals, display
-from threadllm.quota import NO_QUOTAS, Quota, Quotas
+from threadllm.quota import NO_QUOTAS, Quotas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from threadllm.clock import Clock
     from threadllm.dispatcher.options import OnStop, Timeout, Unpack
     from threadllm.outcome import Outcome, Usage
+    from threadllm.quota import Quota
     from threadllm.retry import Retry
 
 P = ParamSpec("P")
@@ -110,13 +112,11 @@ class Dispatcher(Executor):
         deadline: float | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
-        if quota is not None and concurrency is not None:
-            raise OptionError("concurrency and quota: give one; a quota has its own concurrency")
         workers = checked_workers(max_workers)
         self._max_workers = workers
         self._tally = Tally()
         self._terms = Terms(
-            quota=quota or Quota(workers if concurrency is None else concurrency),
+            quota=checked_quota(quota, concurrency, workers),
             retry=checked_retry(retry),
             timeout=checked_timeout(request_timeout),
             sleeper=Sleeper(clock),

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
 
 from threadllm.exceptions import OptionError
 from threadllm.outcome import Usage
-from threadllm.quota import Need
+from threadllm.quota import Need, Quota
 from threadllm.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from threadllm.clock import Clock
-    from threadllm.quota import Quota
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,6 +46,21 @@ class Options(TypedDict, total=False):
     trust_returns: bool
     deadline: float | None
     clock: Clock
+
+
+def checked_quota(quota: Quota | None, concurrency: int | None, workers: int) -> Quota:
+    """The quota of a dispatcher: the one that was given, or one with so many slots.
+
+    Raises:
+        OptionError: Both were given, or what is no quota.
+    """
+    if quota is None:
+        return Quota(workers if concurrency is None else concurrency)
+    if concurrency is not None:
+        raise OptionError("concurrency and quota: give one; a quota has its own concurrency")
+    if not isinstance(quota, Quota):
+        raise OptionError(f"quota={quota!r}: give it a Quota(); concurrency= takes a number")
+    return quota
 
 
 def checked_workers(max_workers: int | None) -> int:
