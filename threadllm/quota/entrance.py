@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from threadllm.quota.line import Line
+    from threadllm.quota.origin import Origin
     from threadllm.quota.permit import Need, Permit
 
 _DUST = 1e-9  # seconds
@@ -61,6 +61,26 @@ class Visitor(Protocol):
         """Wait on a condition that it holds, for so many seconds or less."""
 
 
+class Beyond(Protocol):
+    """What it leads into: a line, whose attributes say more.
+
+    Attributes:
+        name: What people call it.
+        origin: What it shares with others.
+        lock: The quota's.
+    """
+
+    name: str
+    origin: Origin
+    lock: threading.RLock
+
+    def wait(self, need: Need, now: float, *, is_retry: bool) -> float:
+        """Seconds until another request may go, slots apart; perhaps infinite."""
+
+    def let_in(self, need: Need, now: float, *, is_retry: bool, waited: bool) -> Permit:
+        """Let a request through: `wait` has said that it may go."""
+
+
 class _Outlook(NamedTuple):
     """What a call in the line has before it.
 
@@ -88,7 +108,7 @@ class _Place:
 class Entrance:
     """The way into one line, whose lock guards it."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Beyond) -> None:
         self._line = line
         self._places: deque[_Place] = deque()
         self._parked = False  # whether the first of them waits for a moment

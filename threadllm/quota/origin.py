@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from threadllm.exceptions import BreakerOpen
 from threadllm.quota.breaker import Circuit
@@ -12,13 +12,19 @@ from threadllm.quota.meter import Meter
 from threadllm.quota.slots import Room
 
 if TYPE_CHECKING:
-    from threadllm.quota.entrance import Entrance
     from threadllm.quota.memory import LearntOfOrigin
     from threadllm.quota.permit import Permit
     from threadllm.quota.settings import Settings
 
 _RETRIES_A_SECOND = 10.0  # that are let through whatever else is, as Finagle has it
 _RETRIES_KEPT = 100.0
+
+
+class Waiting(Protocol):
+    """Where requests wait: the way into a line."""
+
+    def wake(self) -> None:
+        """Have the first look again; the lock is held."""
 
 
 class Origin:
@@ -41,7 +47,7 @@ class Origin:
 
     def __init__(self, settings: Settings, learnt: LearntOfOrigin, *, is_known: bool) -> None:
         self.is_known = is_known
-        self.waiting: set[Entrance] = set()
+        self.waiting: set[Waiting] = set()
         self.in_flight: set[Permit] = set()
         self.limits = [Limit(*row, "stated") for row in settings.stated()]
         # Calls that name no origin may go to many, and all of them may have to begin.
