@@ -68,7 +68,11 @@ def test_the_examples_run(monkeypatch, capsys):
                 exec(compile(block, "README.md", "exec"), names)
         assert [type(answer) for answer in names["answers"]] == [str, str, str]
         assert simulator.counts().by_status == {200: 9}
-    figures = r"3 of 3 ok\nmedian \d\.\d+ s\ntokens [1-9]\d+\n\(\)\n"
+    figures = (
+        r"3 of 3 ok\nmedian \d\.\d+ s\ntokens [1-9]\d+\n"
+        rf"\(LineSnapshot\(origin='{simulator.url}', model='gpt-4o-mini', .*, pace=500, "
+        r"limits=\(.*source='stated'.*\), paused=0\.0, breaker='closed'\),\)\n"
+    )
     assert re.fullmatch(figures, capsys.readouterr().out)
 
 

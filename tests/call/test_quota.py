@@ -338,7 +338,7 @@ def test_what_comes_too_late_gives_everything_back(clock, terms):
 
     assert isinstance(waiting(), CallExpired)
     assert (terms.quota.slots.in_use, terms.tally.totals().parked) == (0, 0)
-    assert [line.slots_in_use for line in terms.quota.snapshot().lines] == [0, 0]
+    assert [line.slots_in_use for line in terms.quota.snapshot().lines] == [0]
 
 
 def test_a_rider_is_charged_like_any_other(going_by):

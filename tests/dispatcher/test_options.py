@@ -35,6 +35,8 @@ REFUSED = [
         {"concurrency": 1, "quota": Quota(1)},
         "concurrency and quota: give one; a quota has its own concurrency",
     ),
+    ({"quotas": 5}, "quotas=5: give quotas by URL, as in a dict"),
+    ({"estimate": 5}, "estimate=5: give a function, called as yours is"),
     ({"quota": 3}, "quota=3: give it a Quota(); concurrency= takes a number"),
 ]
 

@@ -66,6 +66,11 @@ def test_figures_are_shown_where_there_are_any(totals, text):
     assert figures(totals) == text
 
 
+def test_what_all_wait_for_is_not_cut_off():
+    """It comes before all that is of less worth in a narrow terminal."""
+    assert figures(Totals(ok=1, parked=4), "breaker open") == "ok=1 failed=0 breaker open parked=4"
+
+
 # Lines
 
 

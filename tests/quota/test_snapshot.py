@@ -2,7 +2,15 @@ import pytest
 
 from tests.quota.support import NOTHING, ORIGIN, Guest, Hours, a_line, leave, let_in, refuse
 from threadllm.providers import Allowance
-from threadllm.quota import Breaker, Ended, KnownLimit, LineSnapshot, Quota, Snapshot
+from threadllm.quota import (
+    Breaker,
+    Ended,
+    KnownLimit,
+    LineSnapshot,
+    Quota,
+    Refusal,
+    Snapshot,
+)
 from threadllm.testing import FakeClock
 
 QUIET = LineSnapshot(
@@ -38,9 +46,18 @@ def test_each_line_has_its_own():
     quota.line("")
     quota.slots.acquire()
     snapshot = quota.snapshot()
-    assert snapshot.lines[0] == QUIET
-    assert [(line.origin, line.model) for line in snapshot.lines] == [(ORIGIN, "m"), ("", "")]
+    assert snapshot.lines == (QUIET,)
     assert snapshot.slots_in_use == 1
+
+
+def test_calls_that_name_no_origin_are_told_of_where_something_holds_them_back():
+    """As long as they go by freely there is nothing to be said."""
+    quota = a_quota()
+    line = quota.line("")
+    assert quota.snapshot().lines == ()
+    line.refuse(None, 0.0, Refusal(5.0, lambda paused: 1.0), 0.0)
+    (seen,) = quota.snapshot().lines
+    assert [seen.origin, seen.model, seen.paused] == ["", "", 5.0]
 
 
 def test_it_tells_what_is_known_of_limits():
@@ -69,7 +86,7 @@ def test_it_tells_of_the_pace_the_pause_and_the_slots():
     snapshot = quota.snapshot()
     (seen,) = snapshot.lines
     assert [seen.pace, seen.paused, seen.slots] == [pytest.approx(14 * 60), 7.4, 3]
-    assert snapshot.note() == "paused=7s"
+    assert snapshot.note() == "paused=8s"
 
 
 def test_it_tells_of_the_breaker():

@@ -10,6 +10,7 @@ from threadllm.call import Run, current
 from threadllm.dispatcher.feed import Feed
 from threadllm.dispatcher.options import binder
 from threadllm.dispatcher.task import Task
+from threadllm.exceptions import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +34,9 @@ class Submitter:
         deadlines: Those of items.
         workers: Who runs them.
         estimate: What the user says of tokens; called as the function is.
+
+    Raises:
+        OptionError: An estimate that cannot be called.
     """
 
     def __init__(
@@ -42,6 +46,8 @@ class Submitter:
         workers: Workers,
         estimate: Callable[..., object] | None,
     ) -> None:
+        if not (estimate is None or callable(estimate)):
+            raise OptionError(f"estimate={estimate!r}: give a function, called as yours is")
         self._terms = terms
         self._deadlines = deadlines
         self._workers = workers

@@ -33,7 +33,10 @@ class Display(Protocol):
 
 
 def figures(totals: Totals, note: str = "") -> str:
-    """What stands beside the count: ok and failed, of the rest what is not zero, and a note."""
+    """What stands beside the count: ok and failed, a note, and of the rest what is not zero.
+
+    The note says what all wait for: a narrow terminal must not cut it off.
+    """
     shown = {
         "retrying": totals.retrying,
         "parked": totals.parked,
@@ -42,7 +45,7 @@ def figures(totals: Totals, note: str = "") -> str:
         "tokens": totals.input_tokens + totals.output_tokens,
     }
     rest = [f"{name}={figure}" for name, figure in shown.items() if figure]
-    return " ".join([f"ok={totals.ok}", f"failed={totals.failed}", *rest, *filter(None, [note])])
+    return " ".join([f"ok={totals.ok}", f"failed={totals.failed}", *filter(None, [note]), *rest])
 
 
 class Bar:

@@ -113,7 +113,11 @@ class Quota:
         """How it stands now."""
         with self._lock:
             now = self._clock.monotonic()
-            lines = tuple(_snapshot(*names, line, now) for names, line in self._lines.items())
+            lines = tuple(
+                _snapshot(*names, line, now)
+                for names, line in self._lines.items()
+                if not line.is_free(now)  # there is nothing to be said of it
+            )
         return Snapshot(self.concurrency, self.slots.in_use, lines)
 
     def _new_line(self, origin: str, model: str) -> Line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -9,7 +10,6 @@ from threadllm.exceptions import OptionError
 from threadllm.quota.quota import Quota
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from urllib.parse import SplitResult
 
 PORTS = {"http": 80, "https": 443}  # where a URL names none
@@ -37,6 +37,8 @@ class Quotas:
     """
 
     def __init__(self, by_prefix: Mapping[str, Quota]) -> None:
+        if not isinstance(by_prefix, Mapping):
+            raise OptionError(f"quotas={by_prefix!r}: give quotas by URL, as in a dict")
         rows = [(*_parts(prefix), quota) for prefix, quota in by_prefix.items()]
         for prefix, quota in by_prefix.items():
             if not isinstance(quota, Quota):

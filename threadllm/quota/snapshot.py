@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,8 @@ class Snapshot:
     Attributes:
         concurrency: Its slots.
         slots_in_use: Requests in flight, and calls that are about to send some.
-        lines: What it has come to for each origin and model.
+        lines: What it has come to for each origin and model. Calls that name none have one only
+            where something holds them back.
     """
 
     concurrency: int
@@ -84,7 +86,7 @@ class Snapshot:
             if line.breaker != "closed":
                 told.append(f"breaker {line.breaker}")
             if line.paused > 0:
-                told.append(f"paused={line.paused:.0f}s")
+                told.append(f"paused={math.ceil(line.paused)}s")
             elif line.parked and line.pace is not None:
                 told.append(f"pace={line.pace:.0f}/min")
         return " ".join(dict.fromkeys(told))
