@@ -141,8 +141,10 @@ def test_ctrl_c_while_the_block_ends_cancels_what_has_not_begun(held, monkeypatc
         return interrupt(held)
 
     pool = Dispatcher(1)
-    join = pool._threads.pool.shutdown
-    monkeypatch.setattr(pool._threads.pool, "shutdown", lambda wait: waiting.set() or join(wait))
+    join = pool._staff.threads.pool.shutdown
+    monkeypatch.setattr(
+        pool._staff.threads.pool, "shutdown", lambda wait: waiting.set() or join(wait)
+    )
     running, queued = pool.submit(first), pool.submit(print)
     queued.add_done_callback(lambda _: held.set())
     with pytest.raises(KeyboardInterrupt), pool:

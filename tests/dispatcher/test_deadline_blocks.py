@@ -34,7 +34,7 @@ def test_a_block_says_how_long_what_is_submitted_there_has(clock, held, way):
 
         reader = threading.Thread(target=note)
         reader.start()
-        until(lambda: pool._deadlines._watchdog._watched)
+        until(lambda: pool._staff.deadlines._watchdog._watched)
         clock.advance(69)
         clock.advance(1)
         reader.join(PATIENCE)
@@ -56,7 +56,7 @@ def test_what_a_call_submits_ends_with_it(clock, held):
         Dispatcher(1, deadline=5, clock=clock) as pool,
     ):
         future = pool.submit(outer)
-        until(lambda: inner._deadlines._watchdog._watched)
+        until(lambda: inner._staff.deadlines._watchdog._watched)
         clock.advance(3)
         assert str(future.exception(PATIENCE)) == TEXT
         until(lambda: texts)
@@ -73,7 +73,7 @@ def test_clocks_that_differ_are_not_compared(clock):
         Dispatcher(1, deadline=5, clock=clock) as pool,
     ):
         assert pool.submit(lambda: inner.submit(int).result()).result(PATIENCE) == 0
-        assert inner._deadlines._watchdog._thread is None
+        assert inner._staff.deadlines._watchdog._thread is None
 
 
 @pytest.mark.parametrize(("exceptions", "calls"), [((), 1), ((TimeoutError,), 3)])

@@ -124,7 +124,7 @@ def test_a_call_that_its_deadline_ended_is_not_repeated(pool, clock):
 
 def test_an_item_that_was_just_handed_over_is_not_put_off(pool):
     """The deadline came between the end of its call and the decision to repeat it."""
-    watchdog = pool._deadlines._watchdog
+    watchdog = pool._staff.deadlines._watchdog
 
     def call():
         ((_, _, watch),) = watchdog._moments
@@ -139,7 +139,7 @@ def test_an_item_that_was_just_handed_over_is_not_put_off(pool):
 
 def test_a_call_that_ended_in_the_last_moment_is_looked_at_again(pool, clock, held, monkeypatch):
     """Its item waits for the next call by then, and holds no thread that could be written off."""
-    watchdog = pool._deadlines._watchdog
+    watchdog = pool._staff.deadlines._watchdog
 
     def expire(call):
         watchdog.resume(watch, None)

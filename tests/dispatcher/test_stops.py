@@ -234,7 +234,7 @@ def test_what_a_deadline_has_ended_is_not_left_undone():
     with Dispatcher(1) as pool:
         bad, late = pool.submit(call), pool.submit(call)
         until(bad.running)
-        with mock.patch.object(pool._deadlines, "release", return_value=False):
+        with mock.patch.object(pool._staff.deadlines, "release", return_value=False):
             held.set()
             pool.shutdown()
 

@@ -87,11 +87,11 @@ def test_a_task_that_was_drained_meanwhile_is_not_taken_back(monkeypatch):
     ran, pool = [], Dispatcher(2)
 
     def refuse(*_):
-        (task,) = pool._workers.drain()
+        (task,) = pool._staff.workers.drain()
         task.cancel()
         raise RuntimeError("refused")
 
-    monkeypatch.setattr(pool._threads.pool, "submit", refuse)
+    monkeypatch.setattr(pool._staff.threads.pool, "submit", refuse)
     with pytest.raises(RuntimeError, match="refused"):
         pool.submit(ran.append, 1)
     pool.shutdown()

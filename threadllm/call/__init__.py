@@ -5,6 +5,7 @@ they find it through the context variable `current`. The rooms here start no thr
 HTTP library.
 """
 
+from threadllm.call.allowance import Allowance, checked_allowance
 from threadllm.call.call import Call, current
 from threadllm.call.deadline import NO_LIMIT, Limit, checked_seconds, deadline, seconds_here
 from threadllm.call.exchange import Exchange, Failure
@@ -14,6 +15,7 @@ from threadllm.call.terms import Terms
 
 __all__ = [
     "NO_LIMIT",
+    "Allowance",
     "Call",
     "Exchange",
     "Failure",
@@ -21,6 +23,7 @@ __all__ = [
     "Limit",
     "Run",
     "Terms",
+    "checked_allowance",
     "checked_seconds",
     "current",
     "deadline",

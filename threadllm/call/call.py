@@ -56,7 +56,6 @@ class Call(Ledger):
     _is_charged = False  # for itself, and not for requests of its own
     _waits = 0  # how many of its threads wait here
     _waited = 0.0
-    _ended: float | None = None
 
     # For the dispatcher.
 

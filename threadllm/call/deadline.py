@@ -22,17 +22,21 @@ seconds_here: ContextVar[float | None] = ContextVar("threadllm_deadline", defaul
 
 
 class Limit(NamedTuple):
-    """An item's deadline.
+    """When an item must have ended.
 
     Attributes:
-        moment: Monotonic seconds; infinite if there is none.
-        seconds: How long the item has from its beginning on.
+        moment: Monotonic seconds; infinite if there is no such time.
+        seconds: How long it has: from its beginning on, or from when its run was cancelled.
+        of_grace: Whether it is what a cancelled run leaves to those in flight, and no deadline.
     """
 
     moment: float = math.inf
     seconds: float = math.inf
+    of_grace: bool = False
 
     def __str__(self) -> str:
+        if self.of_grace:
+            return f"the run was cancelled, and the {self.seconds:g} s of grace have passed"
         return f"the call's deadline of {self.seconds:g} s has passed"
 
 

@@ -39,6 +39,7 @@ class Ledger:
     heeded = False  # no lock: once true it stays
     # Guarded by lock, as all that follows; what is one value is read without.
     _expired = False
+    _ended: float | None = None  # monotonic seconds
     _usage = Usage()
     _retries = 0
 
@@ -102,6 +103,12 @@ class Ledger:
         """Whether its deadline has passed. Whoever is told so is to end with that, and soon."""
         self.heeded = self.heeded or self.late
         return self.heeded
+
+    def bound(self, limit: Limit) -> None:
+        """Let it have no longer than that, if it is running."""
+        with self.lock:
+            if self._ended is None and limit.moment < self.limit.moment:
+                self.limit = limit
 
     def mark_expired(self) -> None:
         """Let it have been ended by its deadline: from now on no exchange is taken in."""

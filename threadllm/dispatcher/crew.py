@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from threadllm.exceptions import CallCancelled, CallExpired
+from threadllm.exceptions import CallCancelled, CallExpired, RunStopped
 from threadllm.providers import Verdict, advice, seconds_to_wait
 from threadllm.quota import Refusal
 from threadllm.redaction import text_of
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from threadllm.providers import Reply
 
 T = TypeVar("T")
+
+_GO_ON = "on_stop='continue' runs it all the same"
 
 
 class Crew:
@@ -74,7 +76,8 @@ class Crew:
         """End a task with an error, unless it has been cancelled, or its deadline has ended it."""
         if self._deadlines.release(task) and task.start():
             self._terms.tally.count("failed")
-            task.submission.run.count(ok=False)
+            if task.submission.run.count(error):
+                self._terms.look_again()
             task.future.set_exception(error)
 
     def _begin(self, task: Task[Any], call: Call) -> bool:
@@ -84,11 +87,14 @@ class Crew:
                 if not self._estimate(task, call):
                     return False
                 call.begin()
-                if task.start():
+                is_taken = task.take_up(call)
+                if is_taken and task.start():
                     return True
                 call.end()
-                self._deadlines.release(task)
-                return False
+                if is_taken:  # somebody has cancelled it
+                    task.put_down()
+                    self._deadlines.release(task)
+                    return False
         except CallExpired:
             self.fail(task, self._deadlines.error_for(task))
             return False
@@ -123,7 +129,7 @@ class Crew:
             if error is None:
                 if self._deadlines.release(task):
                     self._terms.tally.count("ok")
-                    task.submission.run.count(ok=True)
+                    task.submission.run.count()
                     task.future.set_result(value)
                 return None
             due = None if failure is not None and failure.owned else self._due(task, call, error)
@@ -132,12 +138,13 @@ class Crew:
                 return None
             return due if self._put_off(task, error) else None
         finally:
+            task.put_down()
             del task, call, error, failure
 
     def _fail_or_stop(self, task: Task[Any], call: Call, error: BaseException) -> None:
         """End a task with an error, and its run if no other item would fare better."""
         run, failure = task.submission.run, call.failure
-        if call.gave_up and run.is_stopped:
+        if self._is_cut_short(run, call, error):
             self._leave_undone(task)
             return
         if self._terms.stops:
@@ -154,7 +161,22 @@ class Crew:
         verdict, advised = self._read(error, advice)
         if verdict is not Verdict.STOP or advised is None:
             return False
-        return run.stop(text_of(error), advised, error)
+
+        def stopped(done: str) -> RunStopped:
+            stopped = RunStopped(text_of(error), advised, f"{done} {_GO_ON}")
+            stopped.__cause__ = error
+            return stopped
+
+        return run.stop(stopped)
+
+    def _is_cut_short(self, run: Run, call: Call, error: BaseException) -> bool:
+        """Whether a call would have gone on, or been repeated, had its run not been stopped."""
+        if not run.is_stopped or call.gave_up:
+            return run.is_stopped
+        mends = call.expired or (
+            self._may_mend(error) and self._read(error, advice)[0] in {Verdict.RETRY, Verdict.PACE}
+        )
+        return run.is_cancelled and mends
 
     def _read(
         self, error: BaseException, what: Callable[[Reply], T | None]
@@ -170,8 +192,11 @@ class Crew:
         """End a task whose run was stopped: neither ok nor failed."""
         if self._deadlines.release(task):  # else its deadline has failed it
             task.undone = True
-            if task.start():
-                task.future.set_exception(task.submission.run.error())
+            run = task.submission.run
+            if run.is_cancelled and not task.has_started:
+                task.cancel()
+            elif task.start():
+                task.future.set_exception(run.error())
 
     def _due(self, task: Task[Any], call: Call, error: BaseException) -> float | None:
         """When to run the call again, for an error that the transport does not own."""

@@ -19,12 +19,14 @@ from threadllm.exceptions import CallExpired
 if TYPE_CHECKING:
     from contextvars import Context
 
-    from threadllm.call import Run, Terms
+    from threadllm.call import Limit, Run, Terms
     from threadllm.dispatcher.task import Task
     from threadllm.dispatcher.threads import Runner
     from threadllm.dispatcher.watchdog import Watch, Watchdog
 
 _SOON = 0.1  # seconds
+# For a call that was broken off as its run was cancelled: somebody wants to be gone.
+_LAST_GRACE = 0.2
 
 
 class Deadlines:
@@ -82,7 +84,28 @@ class Deadlines:
 
     def release(self, task: Task[Any]) -> bool:
         """Let somebody end an item; false when its deadline has done that, or somebody else."""
-        return task.watch is None or self._watchdog.release(task.watch)
+        if not task.claim():
+            return False
+        if task.watch is not None:
+            self._watchdog.release(task.watch)
+        return True
+
+    def bound(self, task: Task[Any], limit: Limit) -> None:
+        """Let an item that is in progress have no longer than that. For one thread at a time."""
+        call = cast("Call", task.call)
+        call.bound(limit)
+        task.limit = call.limit
+        try:
+            self._watchdog.start()
+        except RuntimeError:  # no thread is to be had: it ends by itself, or not
+            call.expire()
+            return
+        if task.watch is None:
+            task.watch = self._watchdog.watch(limit.moment, partial(self._expire, task), call)
+        else:
+            self._watchdog.call_at(limit.moment, task.watch)
+        if task.is_claimed:  # it has ended meanwhile, and may not have seen that it is watched
+            self._watchdog.release(task.watch)
 
     def error_for(self, task: Task[Any]) -> BaseException:
         """The error of an item whose deadline has passed."""
@@ -106,7 +129,7 @@ class Deadlines:
         """
         call, now = watch.call, self._terms.now()
         if call is not None:
-            grace = call.expire()
+            grace = min(call.expire(), _LAST_GRACE) if call.limit.of_grace else call.expire()
             if not call.under_way:  # it is about to begin or to end, in rooms of ours
                 return now + _SOON
             if grace and not task.warned:
@@ -114,15 +137,21 @@ class Deadlines:
                 return now + grace
         if not self._watchdog.release_from(watch, call):
             return now  # it has ended, or is in another call by now
-        self._hand_over(task, call)
+        if task.claim():
+            self._hand_over(task, call)
         return None
 
     def _hand_over(self, task: Task[Any], call: Call | None) -> None:
         """End an item; whatever its thread does is its own matter from now on."""
-        tally, runner = self._terms.tally, cast("Runner", task.runner)
-        tell = partial(task.future.set_exception, self.error_for(task))
-        tally.count("failed")
-        task.submission.run.count(ok=False)
+        tally, runner, run = self._terms.tally, cast("Runner", task.runner), task.submission.run
+        if run.is_cancelled:
+            task.undone = True
+            error: BaseException = run.error()
+        else:
+            error = self.error_for(task)
+            tally.count("failed")
+            run.count(error)
+        tell = partial(task.future.set_exception, error)
         if call is None:
             runner.employer.tell(tell)
             return

@@ -6,18 +6,16 @@ to a call as a whole is decided here: when it begins, whether it is tried again,
 
 from __future__ import annotations
 
-import weakref
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from threadllm.call import Terms, checked_seconds
+from threadllm.call import Terms, checked_allowance
 from threadllm.clock import SYSTEM, Sleeper
-from threadllm.dispatcher.crew import Crew
-from threadllm.dispatcher.deadlines import Deadlines
-from threadllm.dispatcher.ending import Ending
+from threadllm.dispatcher.closing import Closing
 from threadllm.dispatcher.feed import length
 from threadllm.dispatcher.options import (
+    DEFAULT_GRACE,
     DEFAULT_TIMEOUT,
     checked_on_stop,
     checked_quota,
@@ -28,18 +26,15 @@ from threadllm.dispatcher.options import (
 )
 from threadllm.dispatcher.outcomes import AsFinished, InOrder, read
 from threadllm.dispatcher.results import Results
-from threadllm.dispatcher.submitting import Submitter
+from threadllm.dispatcher.staff import Staff
 from threadllm.dispatcher.threads import Threads
-from threadllm.dispatcher.watchdog import Watchdog
-from threadllm.dispatcher.workers import Workers
 from threadllm.exceptions import OptionError
-from threadllm.progress import Painter, Tally, Totals, display
+from threadllm.progress import Tally, Totals
 from threadllm.quota import NO_QUOTAS, Quotas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
-    from types import TracebackType
 
     from threadllm.clock import Clock
     from threadllm.dispatcher.options import OnStop, Timeout, Unpack
@@ -52,7 +47,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Dispatcher(Executor):
+class Dispatcher(Closing):
     """Runs synchronous calls in threads: a drop-in for `concurrent.futures.ThreadPoolExecutor`.
 
     Args:
@@ -67,6 +62,8 @@ class Dispatcher(Executor):
         estimate: Called with what the function is called with; gives the tokens that each of the
             call's requests will take, as a number, which counts as tokens in, or as a `Usage`.
             Without it they are estimated from what requests have cost.
+        grace: Seconds that calls in flight have to end, once their run was cancelled by a signal
+            or by `cancel`.
         on_stop: "raise" ends a run with `RunStopped` where a provider refuses for good: a key that
             is not accepted, no credit, no permission (401, 402, 403 and their like). "continue"
             lets the item fail and goes on.
@@ -110,10 +107,10 @@ class Dispatcher(Executor):
         patch_requests: bool = True,
         trust_returns: bool = False,
         deadline: float | None = None,
+        grace: float = DEFAULT_GRACE,
         clock: Clock = SYSTEM,
     ) -> None:
-        workers = checked_workers(max_workers)
-        self._max_workers = workers
+        self._max_workers = workers = checked_workers(max_workers)
         self._tally = Tally()
         self._terms = Terms(
             quota=checked_quota(quota, concurrency, workers),
@@ -128,28 +125,22 @@ class Dispatcher(Executor):
         )
         for one in (self._terms.quota, *self._terms.quotas.all):
             one.timed_by(clock)
-        self._threads = Threads(
+        threads = Threads(
             workers,
             partial(ThreadPoolExecutor, initializer=initializer, initargs=initargs),
             thread_name_prefix or "threadllm",
         )
-        painter = (
-            Painter(self._tally, partial(display, progress, clock), clock, self._terms.note)
-            if progress
-            else None
+        staff = Staff(
+            self,
+            self._terms,
+            threads,
+            workers,
+            estimate=estimate,
+            progress=progress,
+            deadline=deadline,
+            grace=grace,
         )
-        self._painter = painter
-        watchdog = Watchdog(clock)
-        self._deadlines = Deadlines(
-            self._terms, watchdog, None if deadline is None else checked_seconds(deadline)
-        )
-        ending = Ending(self._terms.connections, watchdog, painter)
-        self._crew = Crew(self._terms, self._deadlines)
-        self._workers = Workers(self._threads, workers, self._crew, clock, ending)
-        self._submitter = Submitter(self._terms, self._deadlines, self._workers, estimate)
-        # Runs of map whose input is not all submitted. No lock: each step of a set is atomic.
-        self._unread: set[Results[Any]] = set()
-        weakref.finalize(self, ending.begin)
+        super().__init__(staff)
 
     @property
     def quota(self) -> Quota:
@@ -168,7 +159,7 @@ class Dispatcher(Executor):
             RuntimeError: After shutdown.
         """
         self._expect((fn,))
-        return self._submitter.submit(fn, *args, **kwargs).future
+        return self._staff.submitter.submit(fn, *args, **kwargs).future
 
     def map(
         self,
@@ -208,12 +199,13 @@ class Dispatcher(Executor):
                 f"unpack={unpack!r}: it takes one iterable, of what is to be unpacked"
             )
         window = checked_window(buffersize, self._max_workers)
-        feed = self._submitter.feed(fn, items, unpacked, window)
+        staff = self._staff
+        feed = staff.submitter.feed(fn, items, unpacked, window)
         self._expect(*iterables)
         results = Results(feed, self._terms.sleeper.clock, timeout)
         if not feed.ended:
-            self._unread.add(results)
-        return results.read(done=self._unread.discard)
+            staff.unread.add(results)
+        return results.read(staff.cancelling.interruptible(feed.run), done=staff.unread.discard)
 
     def outcomes(
         self,
@@ -224,6 +216,8 @@ class Dispatcher(Executor):
         key: Callable[[T], object] | None = None,
         buffersize: int | None = None,
         unpack: Unpack | None = None,
+        fail_fast: bool = False,
+        max_failures: int | str | None = None,
     ) -> Iterator[Outcome[T, R]]:
         """What became of each item, lazily: as they finish, or in input order.
 
@@ -239,62 +233,28 @@ class Dispatcher(Executor):
             buffersize: How many items may be pulled and not yet handed back; twice `max_workers`
                 by default.
             unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
+            fail_fast: Whether the first failure stops the run.
+            max_failures: How many items may fail before the run is stopped: a number, or a share
+                of those that have ended, such as "5%" (of the first hundred, 5).
 
         Raises:
             OptionError: An option that cannot be meant.
             RuntimeError: From the iterator, when it is read on after shutdown.
             RunStopped: From the iterator, once all that is done was handed back, when the provider
-                refuses for good. What was not begun, or not finished, has no outcome.
+                refuses for good, too many items have failed, or `cancel` was called. What was not
+                begun, or not finished, has no outcome.
+            KeyboardInterrupt, SystemExit: Likewise after SIGINT and SIGTERM, where the main thread
+                reads; what is in flight breaks off after a second signal.
         """
+        staff = self._staff
         window = checked_window(buffersize, self._max_workers)
-        feed = self._submitter.feed(fn, items, unpack, window, key)
+        allowance = checked_allowance(max_failures, fail_fast=fail_fast)
+        feed = staff.submitter.feed(fn, items, unpack, window, key, allowance)
         self._expect(items)
-        return read(feed, InOrder() if ordered else AsFinished())
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more, as `Executor.shutdown`.
-
-        With `cancel_futures` what has not begun is cancelled, calls that are parked end with the
-        error they were parked for, and those in flight are finished. Ctrl-C while this waits has
-        the same effect, and is then raised.
-        """
-        try:
-            self._close(cancel=cancel_futures)
-            self._workers.end(wait=wait)
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C, while it fed or waited
-            self._close(cancel=True)
-            self._workers.end(wait=wait)
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Shut down; after Ctrl-C and its like, without beginning what has not begun.
-
-        Unlike ThreadPoolExecutor's, an input of `map` that is not read is not begun after an
-        error either: whoever was to read it has left.
-        """
-        if error is not None:
-            self._unread.clear()
-        self.shutdown(cancel_futures=not (error is None or isinstance(error, Exception)))
-
-    def _close(self, *, cancel: bool) -> None:
-        if cancel:
-            self._terms.stop()
-        else:
-            for results in [*self._unread]:
-                results.submit_rest()
-        self._unread.clear()
-        self._workers.close()
-        if cancel:
-            for task in self._workers.drain():
-                self._crew.drop(task)
+        order = InOrder() if ordered else AsFinished()
+        return read(feed, order, staff.cancelling.interruptible(feed.run))
 
     def _expect(self, *inputs: Iterable[Any]) -> None:
-        if self._painter is not None:  # only then: to tell its length may cost an input much
-            self._painter.expect(length(*inputs))
+        painter = self._staff.painter
+        if painter is not None:  # only then: to tell its length may cost an input much
+            painter.expect(length(*inputs))

@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from threadllm.dispatcher.interrupts import INTERRUPTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sized
 
@@ -68,7 +70,7 @@ class Feed(Generic[T, R]):
         with self._lock:
             try:
                 ended = self._ended or self.run.is_stopped
-                pulled = None if ended else next(self._items, None)
+                pulled = None if ended else INTERRUPTS.next_of(self._items)
                 if pulled is not None:
                     take(self._submitted(*pulled))
                     return True
@@ -90,7 +92,7 @@ class Feed(Generic[T, R]):
         """Raise what ended the feed early: for when all that came before has been handed back.
 
         Raises:
-            RunStopped: The provider refuses for good.
+            RunStopped: It ended before its input did.
             Exception: What the input raised.
         """
         error, self._error = self._error, None

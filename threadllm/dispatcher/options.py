@@ -24,6 +24,7 @@ OnStop = Literal["raise", "continue"]
 
 DEFAULT_WORKERS = 32
 DEFAULT_TIMEOUT = (10.0, 600.0)  # seconds to connect, seconds to wait for bytes
+DEFAULT_GRACE = 10.0  # seconds
 MOST_WORKERS = 10_000
 
 
@@ -45,6 +46,7 @@ class Options(TypedDict, total=False):
     patch_requests: bool
     trust_returns: bool
     deadline: float | None
+    grace: float
     clock: Clock
 
 
@@ -117,6 +119,21 @@ def checked_on_stop(on_stop: OnStop) -> OnStop:
     if on_stop not in get_args(OnStop):
         raise OptionError(f"on_stop={on_stop!r}: choose 'raise' or 'continue'")
     return on_stop
+
+
+def checked_grace(grace: float) -> float:
+    """Seconds that calls in flight have when their run is cancelled.
+
+    Raises:
+        OptionError: No number of seconds.
+    """
+    try:
+        sensible = math.isfinite(grace) and grace >= 0
+    except TypeError:
+        sensible = False
+    if not sensible:
+        raise OptionError(f"grace={grace!r}: give seconds, 0 or more")
+    return grace
 
 
 def checked_need(tokens: object) -> Need:

@@ -7,11 +7,14 @@ from concurrent.futures import wait
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from threadllm.dispatcher.interrupts import INTERRUPTS
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from concurrent.futures import Future
 
     from threadllm.dispatcher.feed import Fed, Feed
+    from threadllm.dispatcher.interrupts import Interruptible
     from threadllm.outcome import Outcome
 
 T = TypeVar("T")
@@ -71,7 +74,9 @@ class InOrder:
         return index
 
 
-def read(feed: Feed[T, R], order: Order) -> Generator[Outcome[T, R], None, None]:
+def read(
+    feed: Feed[T, R], order: Order, run: Interruptible
+) -> Generator[Outcome[T, R], None, None]:
     """Pull and hand back by turns: what is ready is handed back before the next item is pulled.
 
     Inputs are pulled in the reader's own thread, the only one that may touch them. While one
@@ -83,18 +88,19 @@ def read(feed: Feed[T, R], order: Order) -> Generator[Outcome[T, R], None, None]
         in_hand[fed.index] = fed
         order.add(fed.index, fed.task.future)
 
-    try:
-        while True:
-            if len(in_hand) < feed.window and feed.pull(take) and not order.is_ready():
-                continue
-            if not in_hand:
-                break
-            fed = in_hand.pop(order.next())
-            if not fed.task.undone:
-                yield fed.outcome()
-            del fed
-        feed.check()
-    finally:
-        feed.close()
-        for left in in_hand.values():
-            left.task.abandon()
+    with INTERRUPTS.heeded(run):
+        try:
+            while True:
+                if len(in_hand) < feed.window and feed.pull(take) and not order.is_ready():
+                    continue
+                if not in_hand:
+                    break
+                fed = in_hand.pop(order.next())
+                if not fed.task.undone:
+                    yield fed.outcome()
+                del fed
+            feed.check()
+        finally:
+            feed.close()
+            for left in in_hand.values():
+                left.task.abandon()

@@ -7,12 +7,15 @@ from collections import deque
 from concurrent.futures import TimeoutError as TimedOutError  # the builtin one from 3.11 on
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from threadllm.dispatcher.interrupts import INTERRUPTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from concurrent.futures import Future
 
     from threadllm.clock import Clock
     from threadllm.dispatcher.feed import Fed, Feed
+    from threadllm.dispatcher.interrupts import Interruptible
     from threadllm.dispatcher.task import Task
 
 R = TypeVar("R")
@@ -36,18 +39,21 @@ class Results(Generic[R]):
         while self._pull():
             pass
 
-    def read(self, done: Callable[[Results[R]], None]) -> Generator[R, None, None]:
+    def read(
+        self, run: Interruptible, done: Callable[[Results[R]], None]
+    ) -> Generator[R, None, None]:
         """The values, in input order; `done` is told when no more will be read."""
-        try:
-            while self._tasks:
-                yield self._result_or_abandoned(self._tasks.popleft())
-                self._pull()
-            self._feed.check()
-        finally:
-            self._feed.close()
-            for task in self._tasks:
-                task.abandon()
-            done(self)
+        with INTERRUPTS.heeded(run):
+            try:
+                while self._tasks:
+                    yield self._result_or_abandoned(self._tasks.popleft())
+                    self._pull()
+                self._feed.check()
+            finally:
+                self._feed.close()
+                for task in self._tasks:
+                    task.abandon()
+                done(self)
 
     def _pull(self) -> bool:
         return self._feed.pull(self._take)

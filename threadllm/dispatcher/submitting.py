@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from threadllm.call import Run, current
 from threadllm.dispatcher.feed import Feed
@@ -15,7 +17,7 @@ from threadllm.exceptions import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from threadllm.call import Terms
+    from threadllm.call import Allowance, Terms
     from threadllm.dispatcher.deadlines import Deadlines
     from threadllm.dispatcher.options import Unpack
     from threadllm.dispatcher.task import Submission
@@ -55,6 +57,14 @@ class Submitter:
         # Of what is submitted singly, until it is stopped. No lock: two may begin a new one at a
         # time, of which one then goes on by itself.
         self._run = Run()
+        self._runs: WeakSet[Run] = WeakSet([self._run])  # guarded by _lock
+        self._lock = threading.Lock()
+
+    @property
+    def runs(self) -> list[Run]:
+        """All of which something may be left."""
+        with self._lock:
+            return [*self._runs]
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]:
         """One call.
@@ -63,7 +73,7 @@ class Submitter:
             RuntimeError: After shutdown, or no thread can be had.
         """
         if self._run.is_stopped:
-            self._run = Run()
+            self._run = self._begun()
         submission = self._deadlines.submission(copy_context(), self._run)
         need = None if self._estimate is None else partial(self._estimate, *args, **kwargs)
         return self._add(lambda: fn(*args, **kwargs), submission, need)
@@ -75,6 +85,7 @@ class Submitter:
         unpack: Unpack | None,
         window: int,
         key: Callable[[T], object] | None = None,
+        allowance: Allowance | None = None,
     ) -> Feed[T, R]:
         """A run of calls, which are submitted as the feed is pulled.
 
@@ -84,7 +95,7 @@ class Submitter:
         """
         bind = binder(fn, unpack)
         bind_estimate = None if self._estimate is None else binder(self._estimate, unpack)
-        run = Run()
+        run = self._begun(allowance)
         submission = self._deadlines.submission(copy_context(), run)
 
         def add(item: T) -> Task[R]:
@@ -92,6 +103,12 @@ class Submitter:
             return self._add(bind(item), submission, need)
 
         return Feed(items, add, window, run, key)
+
+    def _begun(self, allowance: Allowance | None = None) -> Run:
+        run = Run(allowance)
+        with self._lock:
+            self._runs.add(run)
+        return run
 
     def _add(
         self, run: Callable[[], R], submission: Submission, need: Callable[[], object] | None

@@ -54,7 +54,8 @@ class Submission(NamedTuple):
 class Task(Generic[R]):
     """One item from its submission to its end. Between the two one thread at a time has it.
 
-    Only its deadline may end it over that thread's head: see `Deadlines`.
+    Only its deadline, or that of a run that was cancelled, may end it over that thread's head: see
+    `Deadlines`. Whoever claims it ends it, and nobody else.
     """
 
     last_error: BaseException | None = None  # of the last call, if it is to be repeated
@@ -62,6 +63,7 @@ class Task(Generic[R]):
     limit: Limit | None = None  # until it is taken up
     watch: Watch | None = None
     runner: Runner | None = None  # that has it, or had it last
+    call: Call | None = None  # in progress
     stopped_run = False  # whether its error did
     undone = False  # whether its run was stopped before it came to an end
     warned = False  # whether the deadline has broken off what its call was waiting for
@@ -82,6 +84,7 @@ class Task(Generic[R]):
         self.attempts = Attempts(terms.retry)
         self.submission = submission
         self._run = run
+        self._unclaimed = [True]  # no lock: to pop is atomic
         self._estimate = estimate
         self._need: Need | None = None
         self._records: list[RequestRecord] = []
@@ -139,6 +142,32 @@ class Task(Generic[R]):
     def unwanted(self) -> bool:
         """Whether no further call is to begin: it was cancelled, stopped, or its reader left."""
         return self._abandoned or self.future.cancelled() or self.submission.run.is_stopped
+
+    def take_up(self, call: Call) -> bool:
+        """Let a call of it be in progress, unless its run is stopped; whether it is not."""
+        self.call = call
+        return self.submission.run.take_up(self)
+
+    def put_down(self) -> None:
+        """Let no call of it be in progress."""
+        self.submission.run.put_down(self)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether somebody ends it, or has."""
+        return not self._unclaimed
+
+    def claim(self) -> bool:
+        """Whether the caller is the one to end the item."""
+        try:
+            return self._unclaimed.pop()
+        except IndexError:
+            return False
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it cannot be cancelled any more."""
+        return self._started
 
     def start(self) -> bool:
         """Whether the item is still wanted; from here on it cannot be cancelled."""

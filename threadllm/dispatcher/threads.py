@@ -7,6 +7,7 @@ many as it may have; so a second pool has the spares.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from functools import partial
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
     MakePool = Callable[[int, str], ThreadPoolExecutor]
+
+_LOGGER = logging.getLogger("concurrent.futures")  # where a pool says that a callback went wrong
 
 
 class Employer(Protocol):
@@ -48,6 +51,15 @@ class Runner:
         self.thread: threading.Thread | None = None
         self.task: object = None
         self.tell = tell
+
+    def speak(self) -> None:
+        """Tell what it is there to tell; only the first time it does."""
+        tell, self.tell = self.tell, None
+        try:
+            if tell is not None:
+                tell()
+        except BaseException:
+            _LOGGER.critical("Exception in worker", exc_info=True)
 
 
 class Threads:

@@ -81,6 +81,12 @@ class Watchdog:
             self._add(moment, watch)
         return watch
 
+    def call_at(self, moment: float, watch: Watch) -> None:
+        """Have it called at that moment too, unless it is released before."""
+        with self._lock:
+            if watch.expire is not None:
+                self._add(moment, watch)
+
     def resume(self, watch: Watch, call: Call | None) -> bool:
         """Let the item be in another call, or in none; whether it is still watched."""
         with self._lock:
@@ -133,7 +139,7 @@ class Watchdog:
                 _LOGGER.critical("Exception in watchdog", exc_info=True)
                 again = None
             if again is not None:
-                self._watch_on(again, watch)
+                self.call_at(again, watch)
             del due, watch, expire
 
     def _next_due(self) -> tuple[Watch, Expire] | None:
@@ -148,8 +154,3 @@ class Watchdog:
                     if watch.expire is not None:
                         return watch, watch.expire
             return None
-
-    def _watch_on(self, moment: float, watch: Watch) -> None:
-        with self._lock:
-            if watch.expire is not None:
-                self._add(moment, watch)

@@ -125,9 +125,9 @@ class Workers:
         with self._lock:
             self._tellers.add(teller)
         try:
-            self._start(teller, _tell, spare=True)
+            self._start(teller, Runner.speak, spare=True)
         except RuntimeError:
-            _tell(teller)
+            teller.speak()
             self._see_whether_all_left()
 
     def close(self) -> None:
@@ -141,7 +141,11 @@ class Workers:
         """Hand back, one by one, all tasks that are not being run; take none back for later."""
         with self._lock:
             self._drained = True
-        yield from self._left()
+        yield from self._taken_away(lambda _: True)
+
+    def unwanted(self) -> Iterator[Task[Any]]:
+        """Hand back, one by one, all tasks that are not being run and need not be any more."""
+        return self._taken_away(lambda task: task.unwanted)
 
     def end(self, *, wait: bool) -> None:
         """Let go of the threads, after `close`, once all has been run; perhaps wait for that.
@@ -172,15 +176,23 @@ class Workers:
         with self._lock:
             abandoned = not self._runners
         if abandoned:
-            for task in self._left():
+            for task in self._taken_away(lambda _: True):
                 self._crew.fail(task, error)
 
-    def _left(self) -> Iterator[Task[Any]]:
-        """All tasks that are not being run, taken away one by one."""
+    def _taken_away(self, which: Callable[[Task[Any]], bool]) -> Iterator[Task[Any]]:
+        """Tasks that are not being run; those that are not asked for any more stay."""
+        taken: deque[Task[Any]] = deque()
         with self._lock:
-            self._hasten(lambda _: True)
-        while (task := self._pop()) is not None:
-            yield task
+            self._hasten(which)
+            ready, self._ready = self._ready, deque()
+            for task in ready:
+                (taken if which(task) else self._ready).append(task)
+        try:
+            while taken:
+                yield taken.popleft()
+        finally:
+            with self._lock:
+                self._ready.extend(taken)
 
     def _hasten(self, which: Callable[[Task[Any]], bool]) -> None:
         """Let tasks for later be ready now."""
@@ -194,10 +206,6 @@ class Workers:
         with self._lock:
             if self._later:
                 self._hasten(lambda task: task.unwanted)
-
-    def _pop(self) -> Task[Any] | None:
-        with self._lock:
-            return self._ready.popleft() if self._ready else None
 
     def _start(self, runner: Runner, run: Callable[[Runner], None], *, spare: bool = False) -> None:
         self._process = os.getpid()
@@ -271,7 +279,7 @@ class Workers:
                 self._broken = str(error)
             for task in self.drain():
                 self._crew.fail(task, BrokenThreadPool(self._broken))
-            _tell(runner)
+            runner.speak()
         self._leave(runner)
         self._see_whether_all_left()
 
@@ -284,12 +292,3 @@ class Workers:
         if finished:
             self._threads.close_spares()
             self._ending.begin()
-
-
-def _tell(teller: Runner) -> None:
-    tell, teller.tell = teller.tell, None
-    try:
-        if tell is not None:
-            tell()
-    except BaseException:
-        _LOGGER.critical("Exception in worker", exc_info=True)

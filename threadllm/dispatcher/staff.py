@@ -1,0 +1,113 @@
+"""Who works for a dispatcher, behind its face: they take work on, and end it in one of three ways.
+
+What was given is finished; or what has not begun is cancelled; or all of it is, with a time of
+grace for what is in flight.
+"""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from threadllm.call import checked_seconds
+from threadllm.dispatcher.cancelling import Cancelling
+from threadllm.dispatcher.crew import Crew
+from threadllm.dispatcher.deadlines import Deadlines
+from threadllm.dispatcher.ending import Ending
+from threadllm.dispatcher.options import checked_grace
+from threadllm.dispatcher.submitting import Submitter
+from threadllm.dispatcher.watchdog import Watchdog
+from threadllm.dispatcher.workers import Workers
+from threadllm.progress import Painter, display
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from threadllm.call import Terms
+    from threadllm.dispatcher.results import Results
+    from threadllm.dispatcher.threads import Threads
+    from threadllm.outcome import Usage
+
+
+class Staff:
+    """The rooms of one dispatcher, made to know each other.
+
+    Args:
+        owner: The dispatcher; when it is collected, its staff may go.
+        terms: What its calls go by.
+        threads: Where they run.
+        max_workers: How many at a time.
+        estimate: See `Dispatcher`, as what follows.
+        progress: As there.
+        deadline: As there.
+        grace: As there.
+
+    Attributes:
+        painter: Paints the progress, if anybody wants to see it.
+        threads: Where calls run.
+        deadlines: Those of items.
+        workers: Who has the tasks.
+        submitter: Makes them.
+        cancelling: Cancels runs.
+        unread: Runs of map whose input is not all submitted.
+    """
+
+    def __init__(
+        self,
+        owner: object,
+        terms: Terms,
+        threads: Threads,
+        max_workers: int,
+        *,
+        estimate: Callable[..., float | Usage] | None,
+        progress: bool | Callable[..., Any],
+        deadline: float | None,
+        grace: float,
+    ) -> None:
+        self._terms = terms
+        clock = terms.sleeper.clock
+        self.painter = (
+            Painter(terms.tally, partial(display, progress, clock), clock, terms.note)
+            if progress
+            else None
+        )
+        watchdog = Watchdog(clock)
+        seconds = None if deadline is None else checked_seconds(deadline)
+        self.threads = threads
+        self.deadlines = Deadlines(terms, watchdog, seconds)
+        ending = Ending(terms.connections, watchdog, self.painter)
+        self._crew = Crew(terms, self.deadlines)
+        self.workers = Workers(threads, max_workers, self._crew, clock, ending)
+        self.submitter = Submitter(terms, self.deadlines, self.workers, estimate)
+        self.cancelling = Cancelling(
+            terms,
+            self.workers,
+            self._crew,
+            self.deadlines,
+            checked_grace(grace),
+            has_bar=bool(progress),
+        )
+        # No lock: each step of a set is atomic.
+        self.unread: set[Results[Any]] = set()
+        weakref.finalize(owner, ending.begin)
+
+    def close(self, *, cancel: bool = False) -> None:
+        """Take no more; what was given is run, or begun no more: then calls that wait end, too."""
+        if cancel:
+            self._terms.stop()
+        else:
+            for results in [*self.unread]:
+                results.submit_rest()
+        self.unread.clear()
+        self.workers.close()
+        if cancel:
+            for task in self.workers.drain():
+                self._crew.drop(task)
+
+    def cancel(self, grace: float | None = None) -> None:
+        """Take no more, and cancel all runs: see `Cancelling.cancel`."""
+        self.unread.clear()
+        self.workers.close()
+        for run in self.submitter.runs:
+            self.cancelling.cancel(run, grace)
