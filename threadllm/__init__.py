@@ -11,6 +11,7 @@ from threadllm.exceptions import (
     OptionError,
     RunStopped,
     ThreadLLMError,
+    TooManyFailures,
 )
 from threadllm.outcome import Outcome, RequestRecord, Usage
 from threadllm.progress import Totals
@@ -38,6 +39,7 @@ __all__ = [
     "Session",
     "Snapshot",
     "ThreadLLMError",
+    "TooManyFailures",
     "Totals",
     "Usage",
     "concurrent",

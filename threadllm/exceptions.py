@@ -6,7 +6,9 @@
     ├── CallExpired         a call's deadline has passed: see below
     ├── InputError          a line that cannot be used: between readers, never raised to callers
     ├── OptionError         an argument, an option or an environment that cannot be used
-    └── RunStopped          the provider refuses for good: a key, a credit, a permission
+    └── RunStopped          a run ended before its input did: it was cancelled, or the provider
+        │                   refuses for good: a key, a credit, a permission
+        └── TooManyFailures more of its items failed than was allowed
 
 What the user's function raised, and what `requests` raised in it, is handed over as it is.
 InputError and OptionError are also `ValueError`, as a caller of such functions would expect.
@@ -50,13 +52,14 @@ class OptionError(ThreadLLMError, ValueError):
 
 
 class RunStopped(ThreadLLMError):
-    """A provider refuses for good, so that no further item would fare better.
+    """A run ended before its input did: what is done is kept, the rest not begun, or not finished.
 
-    A key is not accepted, no credit is left, a permission is lacking. Its `__cause__` is the error
-    of the item that met that. What is done is kept; what is not was not begun, or not finished.
+    A provider refuses for good, so that no further item would fare better: a key is not accepted,
+    no credit is left, a permission is lacking. Its `__cause__` is then the error of the item that
+    met that. Or the run was cancelled.
 
     Attributes:
-        reason: What the provider said.
+        reason: Why, as the provider says it if it was the provider.
         advice: What to do about it.
     """
 
@@ -68,3 +71,7 @@ class RunStopped(ThreadLLMError):
 
     def __str__(self) -> str:
         return " ".join(filter(None, (f"{self.reason.rstrip('. ')}.", self.advice, self._done)))
+
+
+class TooManyFailures(RunStopped):
+    """More items of a run have failed than was allowed; its `__cause__` is the last one's error."""

@@ -13,7 +13,7 @@ from threadllm.clock import SYSTEM
 from threadllm.simulator import Fault, Latency, Simulator
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-STOPPING = "stopping: waiting for the calls in flight; once more leaves at once\n"
+STOPPING = "{}: stopping; up to 10 s for the calls in flight, once more leaves at once\n"
 
 
 @pytest.fixture
@@ -60,7 +60,9 @@ def test_calls_in_flight_are_finished_and_no_more_are_sent(start, write, tmp_pat
     assert process.returncode == status
     assert (counts.requests, counts.by_status) == (4, {200: 4})
     assert [line["error"] for line in lines(tmp_path)] == [None] * 4
-    assert err.startswith(f"{STOPPING}4 items: 4 ok, 0 failed -> out.jsonl\n")
+    assert err.startswith(
+        f"{STOPPING.format(signal.Signals(number).name)}4 items: 4 ok, 0 failed -> out.jsonl\n"
+    )
 
 
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
@@ -72,7 +74,7 @@ def test_the_second_signal_ends_at_once_though_calls_hang(start, write, tmp_path
         process = start(sim, source, "-c", "3")
         until(lambda: sim.counts().in_flight == 2 and (tmp_path / "out.jsonl").read_text())
         process.send_signal(signal.SIGINT)
-        assert process.stderr.readline() == STOPPING
+        assert process.stderr.readline() == STOPPING.format("SIGINT")
         began = SYSTEM.monotonic()
         process.send_signal(number)
         process.communicate(timeout=PATIENCE)

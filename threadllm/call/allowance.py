@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from threadllm.exceptions import OptionError, RunStopped
+from threadllm.exceptions import OptionError, TooManyFailures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
 _WHOLE = 100  # per cent
 _FEW = 100  # items; of fewer that have ended a share is reckoned as if they were so many
-_GO_ON = "Mend what fails, or allow more failures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,13 @@ class Allowance:
         most = self.number * max(ended, _FEW) / _WHOLE if self.is_share else self.number
         return failed <= most
 
-    def exceeded(self, failed: int, error: BaseException) -> Callable[[str], RunStopped]:
+    def exceeded(self, failed: int, error: BaseException) -> Callable[[str], TooManyFailures]:
         """Makes the error of a run in which too many have failed, the last one with `error`."""
 
-        def make(done: str) -> RunStopped:
+        def make(done: str) -> TooManyFailures:
             items = "1 item has" if failed == 1 else f"{failed:,} items have"
-            stopped = RunStopped(f"{items} failed; {self.said} allows no more", f"{_GO_ON}.", done)
+            reason = f"{items} failed, more than {self.said} allows"
+            stopped = TooManyFailures(reason, done=done)
             stopped.__cause__ = error
             return stopped
 

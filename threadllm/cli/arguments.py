@@ -7,7 +7,9 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from threadllm.call import checked_allowance
 from threadllm.dispatcher import MOST_WORKERS
+from threadllm.exceptions import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,3 +57,17 @@ WORKERS = Number(
     int, lambda n: 1 <= n <= MOST_WORKERS, f"a whole number from 1 to {MOST_WORKERS:,}"
 )
 SEED = Number(int, lambda _: True, "a whole number")
+
+
+def failures(text: str) -> int | str:
+    """How many failures are allowed: a number, or a share with its sign.
+
+    Raises:
+        ArgumentTypeError: Neither.
+    """
+    allowed = int(text) if text.isascii() and text.isdigit() else text
+    try:
+        checked_allowance(allowed)
+    except OptionError:
+        raise ArgumentTypeError(f"{text!r}: give a whole number, or a share such as 5%%") from None
+    return allowed

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from threadllm import __version__
 from threadllm.cli import calling, running, simulating
-from threadllm.cli.interrupts import AS_SHELLS_SAY
 from threadllm.exceptions import OptionError
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = (calling, running, simulating)
 _USAGE = 2
+_INTERRUPTED = 128 + signal.SIGINT
 _WORKERS = ("threadllm_", "threadllm-spare_")  # threads that a run has waited for, or left behind
 
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"threadllm: {error}\n")
         return _USAGE
     except KeyboardInterrupt:  # before a run has begun, or after its end
-        return AS_SHELLS_SAY + signal.SIGINT
+        return _INTERRUPTED
     if argv is None and any(thread.name.startswith(_WORKERS) for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
-from concurrent.futures import CancelledError
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from threadllm.cli.arguments import POSITIVE, WHOLE, WORKERS
-from threadllm.cli.interrupts import Interrupts
+from threadllm.cli.arguments import NUMBER, POSITIVE, WHOLE, WORKERS, failures
 from threadllm.cli.summary import Report
 from threadllm.clock import SYSTEM
-from threadllm.dispatcher import DEFAULT_TIMEOUT, DEFAULT_WORKERS, Dispatcher
-from threadllm.exceptions import CallCancelled, OptionError, RunStopped
+from threadllm.dispatcher import DEFAULT_GRACE, DEFAULT_TIMEOUT, DEFAULT_WORKERS, Dispatcher
+from threadllm.exceptions import OptionError, RunStopped, TooManyFailures
 from threadllm.jobs import Writer, counted
 from threadllm.quota import Quota
 from threadllm.retry import Retry
@@ -29,13 +27,14 @@ if TYPE_CHECKING:
     from threadllm.outcome import Outcome
 
 _SOME_FAILED = 1
+_AS_SHELLS_SAY = 128  # is added to a signal's number for the status of a process that it ended
 _CONNECT_SECONDS, _SILENT_SECONDS = DEFAULT_TIMEOUT
-_NEVER_BEGUN = (CancelledError, CallCancelled)
 _STDIN, _STDOUT = 0, 1
+_ENDS = (OSError, RunStopped, RuntimeError, KeyboardInterrupt, SystemExit)  # of a run, too early
 _GO_ON = "--on-stop continue runs the rest all the same"
-# What Python says, by its text alone, where the system has no thread left, and where a signal has
-# shut the pool before an item reached it. Any other RuntimeError is a fault of ours.
-_CUT_OFF = {"can't start new thread", "cannot schedule new futures after shutdown"}
+# What Python says, by its text alone, where the system has no thread left. Any other RuntimeError
+# is a fault of ours.
+_NO_THREAD = "can't start new thread"
 
 
 def add_options(command: ArgumentParser) -> None:
@@ -72,6 +71,13 @@ def add_options(command: ArgumentParser) -> None:
         help="how long an item may take as a whole, its waits and retries included (no limit)",
     )
     add(
+        "--grace",
+        type=NUMBER,
+        default=DEFAULT_GRACE,
+        metavar="SECONDS",
+        help="what calls in flight have after the first Ctrl-C or SIGTERM (%(default)g)",
+    )
+    add(
         "--rpm",
         type=POSITIVE,
         metavar="N",
@@ -89,6 +95,14 @@ def add_options(command: ArgumentParser) -> None:
         default="raise",
         help="whether a key that is not accepted, no credit or no permission ends the run "
         "(%(default)s)",
+    )
+    bounds = command.add_mutually_exclusive_group()
+    bounds.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
+    bounds.add_argument(
+        "--max-failures",
+        type=failures,
+        metavar="N|P%",
+        help="stop when more have failed: a number, or a share of the items that have ended",
     )
     add("--ordered", action="store_true", help="results in the order of the input")
     add("--no-progress", action="store_true", help="no bar, and no lines off a terminal")
@@ -132,42 +146,55 @@ def work(
         request_timeout=(min(_CONNECT_SECONDS, options.timeout), options.timeout),
         progress=not options.no_progress,
         deadline=options.deadline,
+        grace=options.grace,
     )
-    stop = partial(pool.shutdown, wait=False, cancel_futures=True)
-    report, interrupts, began = Report(options.output), Interrupts(stop), SYSTEM.monotonic()
-
-    def begin(job: Job) -> Any:
-        if interrupts.signal is not None:
-            raise CallCancelled("a signal came before this call began")
-        return function(job)
-
+    report, began = Report(options.output), SYSTEM.monotonic()
     try:
-        with Writer(options.output, overwrite=options.overwrite, stdout=stdout) as writer:
-            items = report.accepted(interrupts.until_stopped(jobs))
+        with Writer(options.output, overwrite=options.overwrite, stdout=stdout) as writer, pool:
+            items = report.accepted(jobs)
             expected = items if options.no_progress else counted(items, options.input)
-            outcomes = pool.outcomes(begin, expected, ordered=options.ordered)
-            with interrupts.watched(), pool:
-                try:
-                    for outcome in outcomes:
-                        if interrupts.signal is None or not isinstance(outcome.error, _NEVER_BEGUN):
-                            line, problem = line_of(outcome)
-                            writer.write(line)
-                            report.count(outcome.item.id, problem, empty=outcome.value is None)
-                finally:
-                    stop()  # what has not begun by now would not be written
-    except OSError as error:  # the input cannot be read on, or the output not be written
-        place = "stdout" if error.filename == "-" else error.filename or options.input
-        report.stopped(f"{place}: {error.strerror}")
-    except RunStopped as error:
-        report.stopped(f"{error.reason.rstrip('. ')}. {error.advice} {_GO_ON}")
-    except RuntimeError as error:
-        if str(error) not in _CUT_OFF:
-            raise
-        report.stopped(interrupts.name or str(error))
-    if interrupts.name is not None:
-        report.stopped(interrupts.name)
+            try:
+                for outcome in pool.outcomes(
+                    function,
+                    expected,
+                    ordered=options.ordered,
+                    fail_fast=options.fail_fast,
+                    max_failures=options.max_failures,
+                ):
+                    line, problem = line_of(outcome)
+                    writer.write(line)
+                    report.count(outcome.item.id, problem, empty=outcome.value is None)
+            finally:
+                pool.cancel()  # what has not ended by now would not be written
+    except _ENDS as error:
+        why, status = _end_of(error, options)
+        report.stopped(why)
+    else:
+        status = 0 if report.all_ok else _SOME_FAILED
     sys.stderr.write(report.text(pool.totals, SYSTEM.monotonic() - began))
-    return interrupts.status or (0 if report.all_ok else _SOME_FAILED)
+    return status
+
+
+def _end_of(error: BaseException, options: Namespace) -> tuple[str, int]:
+    """What ended a run before its time, and the status for it.
+
+    Raises:
+        BaseException: It is a fault of ours, or of an option.
+    """
+    if isinstance(error, KeyboardInterrupt | SystemExit):  # the function's own are its items'
+        number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+        return number.name, _AS_SHELLS_SAY + number
+    if isinstance(error, TooManyFailures):
+        said = "--fail-fast" if options.fail_fast else f"--max-failures {options.max_failures}"
+        return f"more items have failed than {said} allows", _SOME_FAILED
+    if isinstance(error, RunStopped):
+        return f"{error.reason.rstrip('. ')}. {error.advice} {_GO_ON}", _SOME_FAILED
+    if isinstance(error, OSError):  # the input cannot be read on, or the output not be written
+        place = "stdout" if error.filename == "-" else error.filename or options.input
+        return f"{place}: {error.strerror}", _SOME_FAILED
+    if str(error) == _NO_THREAD:
+        return _NO_THREAD, _SOME_FAILED
+    raise error
 
 
 def _refuse_one_file(source: str, output: str) -> None:

@@ -70,7 +70,7 @@ class Feed(Generic[T, R]):
         with self._lock:
             try:
                 ended = self._ended or self.run.is_stopped
-                pulled = None if ended else INTERRUPTS.next_of(self._items)
+                pulled = None if ended else INTERRUPTS.next_of(self._items, self.run.cancel)
                 if pulled is not None:
                     take(self._submitted(*pulled))
                     return True

@@ -90,21 +90,31 @@ class Interrupts:
             first, is_told = self._first, self._handled > 1
             if not self._runs and _is_main():  # the collector may end a run anywhere
                 self._put_back()
-            if first is not None and not is_told:
+            if is_told:  # perhaps before the watcher was
+                run.cut()
+            elif first is not None:
                 self._hand_on(first)
 
-    def next_of(self, items: Iterator[T]) -> T | None:
-        """The next item of an input; None at its end, and where a signal ends the wait for it."""
+    def next_of(self, items: Iterator[T], cut_off: Callable[[], object]) -> T | None:
+        """The next item of an input; None at its end.
+
+        Args:
+            items: The input.
+            cut_off: Told where it is None because of a signal, which ends the wait for an item too.
+        """
         if not (self._runs and _is_main()):
             return next(items, None)
         try:
             self._is_feeding = True  # from here on the handler raises; before, it leaves `_first`
             try:
-                return next(items, None) if self._first is None else None
+                if self._first is None:
+                    return next(items, None)
             finally:
                 self._is_feeding = False
         except _FeedingInterruptedError:
-            return None
+            pass
+        cut_off()
+        return None
 
     def disown(self) -> None:
         """In a fork: its signals are none of the runs that its parent reads."""
