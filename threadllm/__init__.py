@@ -8,11 +8,14 @@ from threadllm.dispatcher import Concurrent, Dispatcher, concurrent, map
 from threadllm.exceptions import (
     BreakerOpen,
     CallCancelled,
+    EarlierFailure,
+    JournalError,
     OptionError,
     RunStopped,
     ThreadLLMError,
     TooManyFailures,
 )
+from threadllm.journal import Journal
 from threadllm.outcome import Outcome, RequestRecord, Usage
 from threadllm.progress import Totals
 from threadllm.quota import Breaker, Quota, Snapshot
@@ -30,6 +33,9 @@ __all__ = [
     "Concurrent",
     "DeadlineExceeded",
     "Dispatcher",
+    "EarlierFailure",
+    "Journal",
+    "JournalError",
     "OptionError",
     "Outcome",
     "Quota",

@@ -4,11 +4,12 @@
     ├── BreakerOpen         a request was not sent, as too many failed before it: see below
     ├── CallCancelled       a call was told to stop while it was parked
     ├── CallExpired         a call's deadline has passed: see below
+    ├── EarlierFailure      an item failed in an earlier run, and is not run again
     ├── InputError          a line that cannot be used: between readers, never raised to callers
+    ├── JournalError        a journal cannot be written, or read on
     ├── OptionError         an argument, an option or an environment that cannot be used
-    └── RunStopped          a run ended before its input did: it was cancelled, or the provider
-        │                   refuses for good: a key, a credit, a permission
-        └── TooManyFailures more of its items failed than was allowed
+    └── RunStopped          a run ended before its input did
+        └── TooManyFailures     more of its items failed than it was allowed
 
 What the user's function raised, and what `requests` raised in it, is handed over as it is.
 InputError and OptionError are also `ValueError`, as a caller of such functions would expect.
@@ -39,12 +40,60 @@ class CallExpired(ThreadLLMError, TimeoutError):
     """A call's deadline has passed: between rooms. Callers are raised a `DeadlineExceeded`."""
 
 
+class EarlierFailure(ThreadLLMError):
+    """An item failed in an earlier run, as its journal remembers, and was not run again.
+
+    Attributes:
+        kind: The name of the type of its error.
+        message: What that said, without keys.
+        status: The HTTP status that it carried, if it did.
+        body: The JSON of the provider's answer, without keys, if there was one.
+        request_id: The provider's own name for the exchange, if it gave one.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        status: int | None = None,
+        body: object = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(kind, message, status, body, request_id)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.body = body
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
 class InputError(ThreadLLMError, ValueError):
     """A line of the input cannot be used; the text says why, and what to do.
 
     It stays within reading: whoever reads a file is handed a `threadllm.jobs.Refused` for it, which
     names the line.
     """
+
+
+class JournalError(ThreadLLMError):
+    """A journal cannot be written, as the disk is full, say, or something in it not be read.
+
+    Attributes:
+        path: The file.
+        reason: Why.
+    """
+
+    def __init__(self, path: str, reason: str, advice: str = "") -> None:
+        super().__init__(path, reason, advice)
+        self.path = path
+        self.reason = reason
+        self._advice = advice
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (f"journal {self.path}: {self.reason}.", self._advice)))
 
 
 class OptionError(ThreadLLMError, ValueError):

@@ -74,7 +74,9 @@ class Outcome(Generic[T, R]):
         attempts: 1, and 1 more for each retry that was charged to the item. 429s are not.
         elapsed: Seconds that its calls ran; time parked or queued is not counted.
         usage: Tokens, summed over every answer that passed the transport.
-        requests: Each exchange that passed the transport, in the order in which they ended.
+        requests: Each exchange that passed the transport, in the order in which they ended; none
+            of an outcome from a journal.
+        from_journal: Whether an earlier call came to it, and a journal has remembered that.
     """
 
     index: int
@@ -86,6 +88,7 @@ class Outcome(Generic[T, R]):
     elapsed: float
     usage: Usage
     requests: tuple[RequestRecord, ...]
+    from_journal: bool = False
 
     def __repr__(self) -> str:
         told = [f"{name}={getattr(self, name)!r}" for name in self.__slots__ if name != "error"]

@@ -7,6 +7,7 @@ how long, and its callers wait.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -118,6 +119,16 @@ class Retry:
             return verdict, reply
         retried = verdict is Verdict.RETRY or isinstance(error, self.exceptions)
         return (Verdict.RETRY if retried else Verdict.FAIL), reply
+
+    def is_final(self, error: BaseException) -> bool:
+        """Whether a provider has refused just this request, which it would refuse again.
+
+        Such as a 400 or a 404: what no wait mends, and no other key or credit.
+        """
+        with suppress(Exception):  # an error whose own attributes raise has said nothing
+            verdict, reply = self.verdict_on_error(error)
+            return verdict is Verdict.FAIL and reply is not None
+        return False
 
 
 class Attempts:

@@ -29,6 +29,7 @@ from threadllm.dispatcher.results import Results
 from threadllm.dispatcher.staff import Staff
 from threadllm.dispatcher.threads import Threads
 from threadllm.exceptions import OptionError
+from threadllm.journal import checked_journal
 from threadllm.progress import Tally, Totals
 from threadllm.quota import NO_QUOTAS, Quotas
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from threadllm.clock import Clock
-    from threadllm.dispatcher.options import OnStop, Timeout, Unpack
+    from threadllm.dispatcher.options import JournalOrPath, OnStop, Timeout, Unpack
     from threadllm.outcome import Outcome, Usage
     from threadllm.quota import Quota
     from threadllm.retry import Retry
@@ -169,6 +170,7 @@ class Dispatcher(Closing):
         chunksize: int = 1,
         buffersize: int | None = None,
         unpack: Unpack | None = None,
+        journal: JournalOrPath | None = None,
     ) -> Iterator[R]:
         """The values of `fn` for each item, in input order, as `Executor.map` gives them.
 
@@ -183,9 +185,10 @@ class Dispatcher(Closing):
             chunksize: Without effect, as with threads.
             buffersize: The window, in items.
             unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
+            journal: See `outcomes`; with several iterables an item is a tuple.
 
         Raises:
-            OptionError: An option that cannot be meant.
+            OptionError: An option that cannot be meant, or a journal that cannot be used.
             TimeoutError: From the iterator, when a value is late.
             BaseException: From the iterator, the error of the first item that failed.
             RunStopped: From the iterator, when the provider refuses for good.
@@ -200,7 +203,7 @@ class Dispatcher(Closing):
             )
         window = checked_window(buffersize, self._max_workers)
         staff = self._staff
-        feed = staff.submitter.feed(fn, items, unpacked, window)
+        feed = staff.submitter.feed(fn, items, unpacked, window, journal=checked_journal(journal))
         self._expect(*iterables)
         results = Results(feed, self._terms.sleeper.clock, timeout)
         if not feed.ended:
@@ -216,6 +219,7 @@ class Dispatcher(Closing):
         key: Callable[[T], object] | None = None,
         buffersize: int | None = None,
         unpack: Unpack | None = None,
+        journal: JournalOrPath | None = None,
         fail_fast: bool = False,
         max_failures: int | str | None = None,
     ) -> Iterator[Outcome[T, R]]:
@@ -233,12 +237,16 @@ class Dispatcher(Closing):
             buffersize: How many items may be pulled and not yet handed back; twice `max_workers`
                 by default.
             unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
+            journal: A `Journal`, or the path of its file: what that remembers is handed back
+                without a call, and what ends now once it is on the disk.
             fail_fast: Whether the first failure stops the run.
             max_failures: How many items may fail before the run is stopped: a number, or a share
                 of those that have ended, such as "5%" (of the first hundred, 5).
 
         Raises:
-            OptionError: An option that cannot be meant.
+            OptionError: An option that cannot be meant, or a journal that cannot be used. From the
+                iterator, an item that has no name for the journal.
+            JournalError: From the iterator, when the journal cannot be written, or read on.
             RuntimeError: From the iterator, when it is read on after shutdown.
             RunStopped: From the iterator, once all that is done was handed back, when the provider
                 refuses for good, too many items have failed, or `cancel` was called. What was not
@@ -249,7 +257,9 @@ class Dispatcher(Closing):
         staff = self._staff
         window = checked_window(buffersize, self._max_workers)
         allowance = checked_allowance(max_failures, fail_fast=fail_fast)
-        feed = staff.submitter.feed(fn, items, unpack, window, key, allowance)
+        feed = staff.submitter.feed(
+            fn, items, unpack, window, key, allowance, checked_journal(journal)
+        )
         self._expect(items)
         order = InOrder() if ordered else AsFinished()
         return read(feed, order, staff.cancelling.interruptible(feed.run))

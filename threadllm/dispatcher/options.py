@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
 
 from threadllm.exceptions import OptionError
+from threadllm.journal import Journal
 from threadllm.outcome import Usage
 from threadllm.quota import Need, Quota
 from threadllm.retry import Retry
@@ -21,6 +23,7 @@ R = TypeVar("R")
 Unpack = Literal["args", "kwargs"]
 Timeout = float | tuple[float, float]
 OnStop = Literal["raise", "continue"]
+JournalOrPath = Journal | str | os.PathLike[str]
 
 DEFAULT_WORKERS = 32
 DEFAULT_TIMEOUT = (10.0, 600.0)  # seconds to connect, seconds to wait for bytes

@@ -86,7 +86,7 @@ def read(
 
     def take(fed: Fed[T, R]) -> None:
         in_hand[fed.index] = fed
-        order.add(fed.index, fed.task.future)
+        order.add(fed.index, fed.future)
 
     with INTERRUPTS.heeded(run):
         try:
@@ -96,11 +96,11 @@ def read(
                 if not in_hand:
                     break
                 fed = in_hand.pop(order.next())
-                if not fed.task.undone:
+                if not fed.is_undone:
                     yield fed.outcome()
                 del fed
             feed.check()
         finally:
             feed.close()
             for left in in_hand.values():
-                left.task.abandon()
+                left.abandon()

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from threadllm.clock import Clock
     from threadllm.dispatcher.feed import Fed, Feed
     from threadllm.dispatcher.interrupts import Interruptible
-    from threadllm.dispatcher.task import Task
 
 R = TypeVar("R")
 
@@ -28,10 +27,10 @@ class Results(Generic[R]):
         self._feed = feed
         self._clock = clock
         self._end = None if timeout is None else clock.monotonic() + timeout
-        self._tasks: deque[Task[R]] = deque()  # appended to by whoever pulls, one at a time
-        while len(self._tasks) < feed.window and self._pull():
+        self._fed: deque[Fed[Any, R]] = deque()  # appended to by whoever pulls, one at a time
+        while len(self._fed) < feed.window and self._pull():
             pass
-        if not self._tasks:
+        if not self._fed:
             feed.check()
 
     def submit_rest(self) -> None:
@@ -45,34 +44,32 @@ class Results(Generic[R]):
         """The values, in input order; `done` is told when no more will be read."""
         with INTERRUPTS.heeded(run):
             try:
-                while self._tasks:
-                    yield self._result_or_abandoned(self._tasks.popleft())
+                while self._fed:
+                    yield self._result_or_abandoned(self._fed.popleft())
                     self._pull()
                 self._feed.check()
             finally:
                 self._feed.close()
-                for task in self._tasks:
-                    task.abandon()
+                for fed in self._fed:
+                    fed.abandon()
                 done(self)
 
     def _pull(self) -> bool:
-        return self._feed.pull(self._take)
+        return self._feed.pull(self._fed.append)
 
-    def _take(self, fed: Fed[Any, R]) -> None:
-        self._tasks.append(fed.task)
-
-    def _result_or_abandoned(self, task: Task[R]) -> R:
+    def _result_or_abandoned(self, fed: Fed[Any, R]) -> R:
         try:
             if self._end is not None:
-                self._await(task.future, self._end)
-            return task.future.result()
+                self._await(fed.future, self._end)
+            value: R = fed.future.result()
         except Exception:
-            if task.undone or task.stopped_run:
+            if fed.is_undone or fed.has_stopped_run:
                 self._feed.check()
             raise
         finally:
-            task.abandon()  # after a timeout; a task that has ended stays as it is
-            del task  # else its error would hold this frame, and the frame its error
+            fed.abandon()  # after a timeout; what has ended stays as it is
+            del fed  # else its error would hold this frame, and the frame its error
+        return value
 
     def _await(self, future: Future[R], end: float) -> None:
         ended = threading.Condition()

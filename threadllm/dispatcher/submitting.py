@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from threadllm.call import Run, current
-from threadllm.dispatcher.feed import Feed
+from threadllm.dispatcher.feed import Feed, Submitted
+from threadllm.dispatcher.keeping import Keeping, job_of
 from threadllm.dispatcher.options import binder
 from threadllm.dispatcher.task import Task
 from threadllm.exceptions import OptionError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from threadllm.dispatcher.options import Unpack
     from threadllm.dispatcher.task import Submission
     from threadllm.dispatcher.workers import Workers
+    from threadllm.journal import Journal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,6 +88,7 @@ class Submitter:
         window: int,
         key: Callable[[T], object] | None = None,
         allowance: Allowance | None = None,
+        journal: Journal | None = None,
     ) -> Feed[T, R]:
         """A run of calls, which are submitted as the feed is pulled.
 
@@ -102,7 +105,13 @@ class Submitter:
             need = None if bind_estimate is None else bind_estimate(item)
             return self._add(bind(item), submission, need)
 
-        return Feed(items, add, window, run, key)
+        def start(index: int, item: T) -> Submitted[T, R]:
+            return Submitted(index, index if key is None else key(item), item, add(item))
+
+        if journal is None:
+            return Feed(items, start, window, run)
+        keeping = Keeping(journal.open(job_of(fn)), add, key, run, self._terms)
+        return Feed(items, keeping.start, window, run, keeping.leave)
 
     def _begun(self, allowance: Allowance | None = None) -> Run:
         run = Run(allowance)

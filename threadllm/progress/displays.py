@@ -42,6 +42,7 @@ def figures(totals: Totals, note: str = "") -> str:
         "parked": totals.parked,
         "429s": totals.throttled,
         "abandoned": totals.abandoned,
+        "remembered": totals.remembered,
         "tokens": totals.input_tokens + totals.output_tokens,
     }
     rest = [f"{name}={figure}" for name, figure in shown.items() if figure]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Figure = Literal[
     "ok", "failed", "retrying", "parked", "requests", "retries", "throttled",
-    "input_tokens", "output_tokens", "busy", "abandoned",
+    "input_tokens", "output_tokens", "busy", "abandoned", "remembered",
 ]  # fmt: skip
 
 
@@ -36,6 +36,7 @@ class Totals:
             another.
         abandoned: Items that failed at their deadline while their call went on, and may go on yet:
             it could not be broken off.
+        remembered: Items, of those that are ok or failed, whose outcomes came from a journal.
     """
 
     ok: int = 0
@@ -49,6 +50,7 @@ class Totals:
     output_tokens: int = 0
     busy: float = 0.0
     abandoned: int = 0
+    remembered: int = 0
 
     @property
     def done(self) -> int:

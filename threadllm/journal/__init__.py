@@ -1,0 +1,18 @@
+"""The file that remembers finished items, so that a second run does not pay again.
+
+`settings` is what users give, `opened` what a run writes to and asks; below stand `names` (what an
+item is called in the file), `codec` (values as JSON), `store` (the tables), `holding` (one process
+at a time) and `reading` (what is in a file, for people). The rooms know no thread of the dispatcher
+and no HTTP. SQLite is imported when a journal is first opened.
+"""
+
+from threadllm.journal.names import NO_KEY, Name, digest
+from threadllm.journal.settings import Journal, checked_journal
+
+__all__ = [
+    "NO_KEY",
+    "Journal",
+    "Name",
+    "checked_journal",
+    "digest",
+]

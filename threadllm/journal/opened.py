@@ -1,0 +1,279 @@
+"""A journal in use: it is asked what is done, and told what ends.
+
+What is told is written in groups: one writer takes all that is queued, and whoever told it hears
+once the group is on the disk. The writer is a thread while there is something to write, and none
+while there is not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from sqlite3 import Error as SQLiteError
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from threadllm.exceptions import EarlierFailure, JournalError
+from threadllm.journal import codec
+from threadllm.journal.holding import Hold
+from threadllm.journal.names import NO_KEY, Name, name_of
+from threadllm.journal.store import Store, check, unusable
+from threadllm.outcome import Outcome, Usage
+from threadllm.providers import reply_of
+from threadllm.redaction import text_of, type_name, without_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from sqlite3 import Row
+
+    from threadllm.clock import Clock
+    from threadllm.journal.settings import Journal
+
+    Kept = Callable[["JournalError | None"], None]
+
+_LOGGER = logging.getLogger("threadllm.journal")
+
+
+class Entry(Protocol):
+    """What is remembered of an item."""
+
+    def outcome(self, index: int, key: object, item: Any) -> Outcome[Any, Any]:
+        """The outcome that it had, for an item that stands there."""
+
+
+class _Told(NamedTuple):
+    """A row that is to be written, and who is to hear of it."""
+
+    row: tuple[Any, ...]
+    kept: Kept
+
+
+class OpenJournal:
+    """A journal that this process holds.
+
+    Args:
+        settings: The user's.
+        job: What it is the journal of.
+        clock: Says when rows were written.
+
+    Raises:
+        OptionError: It cannot be used.
+    """
+
+    def __init__(self, settings: Journal, job: str, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._path = path = os.fspath(settings.path)
+        self._process = os.getpid()
+        check(path)  # before there is a file beside it
+        try:
+            self._hold = Hold(path)
+        except SQLiteError as error:
+            raise unusable(path, error) from error
+        try:
+            self._store = Store(path, job)
+        except BaseException:
+            self._hold.let_go()
+            raise
+        self._writer = ThreadPoolExecutor(1, "threadllm-journal")  # starts it when it is needed
+        self._writers_thread: int | None = None  # set by itself
+        self._lock = threading.Lock()  # guards what follows
+        self._told: list[_Told] = []
+        self._writes = False
+        self._broken: JournalError | None = None
+
+    def name(self, item: object, key: object = NO_KEY) -> Name:
+        """See `threadllm.journal.names.name_of`.
+
+        Raises:
+            OptionError: The item has no name that would be its own in another run.
+        """
+        return name_of(item, key)
+
+    def find(self, name: Name) -> Entry | None:
+        """What is remembered of an item, if that need not be run again.
+
+        What was told and is not yet on the disk may not be found.
+
+        Raises:
+            JournalError: The file cannot be read.
+        """
+        row = self._store.find(self._settings.version, name)
+        return None if row is None or self._is_to_be_run(row) else _Entry(row, self)
+
+    def record(
+        self, name: Name, outcome: Outcome[Any, Any], *, permanent: bool, kept: Kept
+    ) -> None:
+        """Have an outcome written; from any thread.
+
+        Args:
+            name: Its item's.
+            outcome: What is to be remembered of it.
+            permanent: Whether an item that failed is not to be run again, unless all are.
+            kept: Called once it is on the disk, on the writer's thread; with an error where it
+                never will be. A value that JSON cannot hold is not kept: the row says why.
+        """
+        told = _Told(self._row(name, outcome, permanent=permanent), kept)
+        with self._lock:
+            broken = self._broken
+            begins = broken is None and not self._writes
+            if broken is None:
+                self._told.append(told)
+                self._writes = True
+        if broken is not None:
+            kept(broken)
+        elif begins:
+            try:
+                self._writer.submit(self._write)
+            except RuntimeError:  # the interpreter is about to exit
+                self._write()
+
+    def close(self) -> None:
+        """Let another have the journal, once all that was told is on the disk.
+
+        A `kept` may call this, too.
+        """
+        if self._process != os.getpid():  # a fork's copy
+            return
+        self._writer.shutdown(wait=self._writers_thread != threading.get_ident())
+        self._store.close()
+        self._hold.let_go()
+
+    def decode(self, row: Row) -> Any:
+        """The value in a row.
+
+        Raises:
+            JournalError: It cannot be had.
+        """
+        decode = self._settings.decode if row["encoded"] else _identity
+        try:
+            return (decode or _undecodable)(codec.loads(row["value"]))
+        except Exception as error:
+            reason = f"the value of {row['key']} cannot be had: {text_of(error)}"
+            raise JournalError(self._path, reason) from error
+
+    def _is_to_be_run(self, row: Row) -> bool:
+        if row["status"] != "failed":
+            return bool(row["status"] != "ok")
+        retry = self._settings.retry_failed
+        return row["run"] != self._store.run and (not row["permanent"] if retry is None else retry)
+
+    def _write(self) -> None:
+        self._writers_thread = threading.get_ident()
+        while group := self._next_group():
+            error = None
+            try:
+                self._store.put([told.row for told in group])
+            except JournalError as problem:
+                error = problem
+                with self._lock:
+                    self._broken = problem
+            for told in group:
+                try:
+                    told.kept(error)
+                except BaseException:  # the others are to hear of it too
+                    _LOGGER.critical("Exception in journal", exc_info=True)
+
+    def _next_group(self) -> list[_Told]:
+        with self._lock:
+            group, self._told = self._told, []
+            self._writes = bool(group)
+        return group
+
+    def _row(self, name: Name, outcome: Outcome[Any, Any], *, permanent: bool) -> tuple[Any, ...]:
+        status, value, problem = "ok", None, None
+        if outcome.error is not None:
+            status, problem = "failed", _told_of(outcome.error)
+        else:
+            value, error = self._encoded(outcome.value)
+            if error is not None:
+                status, problem = "unkept", _told_of(error)
+                _LOGGER.warning(
+                    "journal %s: the value of %s cannot be kept, and its item will be run again "
+                    "in the next run: %s",
+                    self._path,
+                    name.text,
+                    text_of(error),
+                )
+        return (
+            self._settings.version,
+            name.text,
+            name.digest,
+            status,
+            permanent,
+            value,
+            self._settings.encode is not None,
+            None if problem is None else json.dumps(problem),
+            outcome.attempts,
+            outcome.elapsed,
+            outcome.usage.input_tokens,
+            outcome.usage.output_tokens,
+            self._store.run,
+            self._clock.time(),
+        )
+
+    def _encoded(self, value: Any) -> tuple[str | None, Exception | None]:
+        """A value as JSON, or why it has no such form, which may be anything."""
+        encode = self._settings.encode or _identity
+        try:
+            return codec.dumps(encode(value)), None
+        except Exception as error:
+            return None, error
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """See `Entry`."""
+
+    row: Row
+    journal: OpenJournal
+
+    def outcome(self, index: int, key: object, item: Any) -> Outcome[Any, Any]:
+        """See `Entry.outcome`.
+
+        Raises:
+            JournalError: Its value cannot be had.
+        """
+        row, value, error = self.row, None, None
+        if row["status"] == "failed":
+            error = EarlierFailure(**json.loads(row["error"]))
+        else:
+            value = self.journal.decode(row)
+        return Outcome(
+            index=index,
+            key=key,
+            item=item,
+            value=value,
+            error=error,
+            attempts=row["attempts"],
+            elapsed=row["elapsed"],
+            usage=Usage(row["input_tokens"], row["output_tokens"]),
+            requests=(),
+            from_journal=True,
+        )
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+def _undecodable(_: Any) -> Any:
+    raise LookupError("it was made by encode=: give decode= too")
+
+
+def _told_of(error: BaseException) -> Mapping[str, object]:
+    """What is kept of an error: what `EarlierFailure` takes."""
+    reply = None
+    with suppress(Exception):  # its own attributes may raise
+        reply = reply_of(error)
+    return {
+        "kind": type_name(error),
+        "message": text_of(error),
+        "status": None if reply is None else reply.status,
+        "body": None if reply is None else without_keys(reply.body),
+        "request_id": None if reply is None else reply.headers.get("x-request-id"),
+    }
