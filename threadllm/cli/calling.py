@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from threadllm.cli.loading import accepts, load
 from threadllm.cli.simulating import simulated
-from threadllm.cli.working import add_options, work
+from threadllm.cli.working import Kind, add_options, work
+from threadllm.dispatcher import job_of
 from threadllm.jobs import call_line, read
 from threadllm.progress import AboveBar
 
@@ -59,7 +60,9 @@ def call(options: Namespace) -> int:
             stack.enter_context(simulated(options.simulate))
         function = load(options.function)
         jobs = read(options.input, key=options.key, unpack=options.unpack)
-        return work(jobs, _on_jobs(function, options), _line_of, options, stdout=stdout)
+        job = f"threadllm call {job_of(function)}"
+        kind = Kind(job, "id", _line_of)
+        return work(jobs, _on_jobs(function, options), kind, options, stdout=stdout)
 
 
 def _on_jobs(function: Callable[..., Any], options: Namespace) -> Callable[[Job], Any]:

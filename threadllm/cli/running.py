@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from threadllm.cli.working import add_options, work
-from threadllm.exceptions import OptionError, ThreadLLMError
+from threadllm.cli.working import Kind, add_options, work
+from threadllm.exceptions import EarlierFailure, OptionError, ThreadLLMError
 from threadllm.jobs import join, read_requests, result_line
 from threadllm.providers import ERRORS, parse_body
 from threadllm.redaction import redact, text_of, type_name, without_keys
@@ -81,7 +81,8 @@ def run(options: Namespace) -> int:
     base_url = _base_url(options.base_url)
     key = _key(options.api_key_env)
     jobs = read_requests(options.input, model=options.model)
-    return work(jobs, _sender(base_url, key), _line_of, options, retried=(NoJSONError,))
+    kind = Kind(f"threadllm run at {redact(base_url)}", "custom_id", _line_of)
+    return work(jobs, _sender(base_url, key), kind, options, retried=(NoJSONError,))
 
 
 def _base_url(given: str | None) -> str:
@@ -151,6 +152,10 @@ def _line_of(outcome: Outcome[Job, Answer]) -> tuple[dict[str, object], str | No
     what, text = type_name(error), text_of(error)
     response = getattr(error, "response", None)  # of an HTTP error
     answer = getattr(error, "answer", None) if response is None else _answer(response)
+    if isinstance(error, EarlierFailure):
+        what, text = error.kind, error.message
+        if error.status is not None and error.body is not None:
+            answer = Answer(error.status, error.request_id, error.body, "")
     line = made(error=(what, text)) if answer is None else made(**_fields(answer, failed=True))
     return line, f"{what}: {text}"
 

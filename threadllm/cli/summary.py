@@ -62,9 +62,12 @@ class Report:
         """
         items = _many(self._ok + self._failed, "item")
         refused = f"; {_many(self._refused, 'line')} refused" if self._refused else ""
+        done = f"{self._ok:,} ok, {self._failed:,} failed"
+        if totals.remembered:
+            done += f", {totals.remembered:,} of them remembered"
         retries = _many(totals.retries, "retry", "retries")
         lines = [
-            f"{items}: {self._ok:,} ok, {self._failed:,} failed{refused} -> {self._output}",
+            f"{items}: {done}{refused} -> {self._output}",
             f"{_many(totals.requests, 'request')}, {retries}, {_many(totals.throttled, '429')}",
             f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} tokens out",
             f"{seconds:.1f} s; one after another up to {totals.busy:.1f} s",

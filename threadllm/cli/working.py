@@ -7,14 +7,16 @@ import signal
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threadllm.cli.arguments import NUMBER, POSITIVE, WHOLE, WORKERS, failures
+from threadllm.cli.resuming import add_options as add_resuming
+from threadllm.cli.resuming import journal_of, name_of, output_of
 from threadllm.cli.summary import Report
 from threadllm.clock import SYSTEM
 from threadllm.dispatcher import DEFAULT_GRACE, DEFAULT_TIMEOUT, DEFAULT_WORKERS, Dispatcher
-from threadllm.exceptions import OptionError, RunStopped, TooManyFailures
-from threadllm.jobs import Writer, counted
+from threadllm.exceptions import JournalError, OptionError, RunStopped, TooManyFailures
+from threadllm.jobs import counted
 from threadllm.quota import Quota
 from threadllm.retry import Retry
 
@@ -30,11 +32,32 @@ _SOME_FAILED = 1
 _AS_SHELLS_SAY = 128  # is added to a signal's number for the status of a process that it ended
 _CONNECT_SECONDS, _SILENT_SECONDS = DEFAULT_TIMEOUT
 _STDIN, _STDOUT = 0, 1
-_ENDS = (OSError, RunStopped, RuntimeError, KeyboardInterrupt, SystemExit)  # of a run, too early
+_ENDS = (
+    OSError,
+    JournalError,
+    RunStopped,
+    RuntimeError,
+    KeyboardInterrupt,
+    SystemExit,
+)
 _GO_ON = "--on-stop continue runs the rest all the same"
 # What Python says, by its text alone, where the system has no thread left. Any other RuntimeError
 # is a fault of ours.
 _NO_THREAD = "can't start new thread"
+
+
+class Kind(NamedTuple):
+    """What work a command does.
+
+    Attributes:
+        job: What its journal is of.
+        field: Which field of a line has its item's name.
+        line_of: The line of an outcome, and what went wrong with the item, if anything did.
+    """
+
+    job: str
+    field: str
+    line_of: Callable[[Outcome[Job, Any]], tuple[dict[str, object], str | None]]
 
 
 def add_options(command: ArgumentParser) -> None:
@@ -42,6 +65,7 @@ def add_options(command: ArgumentParser) -> None:
     add = command.add_argument
     add("-o", "--output", required=True, help="one JSON line per item; - for stdout")
     add("--overwrite", action="store_true", help="throw away what OUTPUT holds already")
+    add_resuming(command)
     add(
         "-c",
         "--concurrency",
@@ -111,7 +135,7 @@ def add_options(command: ArgumentParser) -> None:
 def work(
     jobs: Iterator[Job | Refused],
     function: Callable[[Job], Any],
-    line_of: Callable[[Outcome[Job, Any]], tuple[dict[str, object], str | None]],
+    kind: Kind,
     options: Namespace,
     *,
     retried: tuple[type[Exception], ...] = (),
@@ -122,7 +146,7 @@ def work(
     Args:
         jobs: The input.
         function: What each job is given to.
-        line_of: The line of an outcome, and what went wrong with the item, if anything did.
+        kind: What work it is.
         options: Those of `add_options`, and `input`.
         retried: Errors of the function's own that are tried again.
         stdout: Where results go if the output is `-`; `sys.stdout.buffer` by default.
@@ -134,6 +158,7 @@ def work(
         OptionError: Input and output are one file, or the output cannot be written.
     """
     _refuse_one_file(options.input, options.output)
+    journal = journal_of(options, kind.job)
     pool = Dispatcher(
         options.concurrency,
         quota=Quota(
@@ -150,7 +175,7 @@ def work(
     )
     report, began = Report(options.output), SYSTEM.monotonic()
     try:
-        with Writer(options.output, overwrite=options.overwrite, stdout=stdout) as writer, pool:
+        with output_of(options, journal, kind.field, stdout) as output, pool:
             items = report.accepted(jobs)
             expected = items if options.no_progress else counted(items, options.input)
             try:
@@ -158,11 +183,14 @@ def work(
                     function,
                     expected,
                     ordered=options.ordered,
+                    key=None if journal is None else name_of,
+                    journal=journal,
                     fail_fast=options.fail_fast,
                     max_failures=options.max_failures,
                 ):
-                    line, problem = line_of(outcome)
-                    writer.write(line)
+                    line, problem = kind.line_of(outcome)
+                    if not (outcome.from_journal and output.has(line)):
+                        output.write(line)
                     report.count(outcome.item.id, problem, empty=outcome.value is None)
             finally:
                 pool.cancel()  # what has not ended by now would not be written
@@ -189,6 +217,8 @@ def _end_of(error: BaseException, options: Namespace) -> tuple[str, int]:
         return f"more items have failed than {said} allows", _SOME_FAILED
     if isinstance(error, RunStopped):
         return f"{error.reason.rstrip('. ')}. {error.advice} {_GO_ON}", _SOME_FAILED
+    if isinstance(error, JournalError):
+        return str(error).removesuffix("."), _SOME_FAILED
     if isinstance(error, OSError):  # the input cannot be read on, or the output not be written
         place = "stdout" if error.filename == "-" else error.filename or options.input
         return f"{place}: {error.strerror}", _SOME_FAILED

@@ -34,7 +34,7 @@ class Closing(Executor):
         staff = self._staff
         try:
             staff.close(cancel=cancel_futures)
-            staff.workers.end(wait=wait)
+            staff.end(wait=wait)
         except Exception:
             raise
         except BaseException:  # Ctrl-C, while it fed or waited
@@ -74,7 +74,7 @@ class Closing(Executor):
         """
         with self._orderly_end:
             if error is not None:
-                self._staff.unread.clear()
+                self._staff.leave_unread()
             if error is None or isinstance(error, Exception):
                 self.shutdown()
             else:
@@ -84,10 +84,10 @@ class Closing(Executor):
         """Cancel, and wait for what is in flight; what comes meanwhile breaks that off."""
         try:
             self.cancel()
-            self._staff.workers.end(wait=wait)
+            self._staff.end(wait=wait)
         except Exception:
             raise
         except BaseException:
             self.cancel(grace=0)
-            self._staff.workers.end(wait=wait)
+            self._staff.end(wait=wait)
             raise

@@ -6,6 +6,7 @@ to a call as a whole is decided here: when it begins, whether it is tried again,
 
 from __future__ import annotations
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -262,7 +263,9 @@ class Dispatcher(Closing):
         )
         self._expect(items)
         order = InOrder() if ordered else AsFinished()
-        return read(feed, order, staff.cancelling.interruptible(feed.run))
+        outcomes = read(feed, order, staff.cancelling.interruptible(feed.run))
+        weakref.finalize(outcomes, feed.close)  # a generator that was never begun closes nothing
+        return outcomes
 
     def _expect(self, *inputs: Iterable[Any]) -> None:
         painter = self._staff.painter

@@ -87,7 +87,7 @@ class Feed(Generic[T, R]):
         start: Starts an item, which has that place in the input.
         window: How many items may be pulled and not yet handed back.
         run: What its items are part of; once that is stopped no more are pulled.
-        done: Called once no more will be pulled, nor handed back.
+        done: Called once no more will be pulled, and perhaps again.
     """
 
     def __init__(
@@ -125,11 +125,11 @@ class Feed(Generic[T, R]):
                     return True
             except Exception as error:
                 self._error = error
-            self._ended = True
+            self.close()
             return False
 
     def close(self) -> None:
-        """Pull no more, and hand no more back."""
+        """Pull no more."""
         with self._lock:
             self._ended = True
         self._done()

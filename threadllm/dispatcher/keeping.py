@@ -35,7 +35,7 @@ class Keeping(Generic[T, R]):
     """What a run has in hand, and its journal does not have yet.
 
     Args:
-        journal: Closed once nobody reads the run and all that it has begun has been kept.
+        journal: Closed once no more comes and all that was begun has been kept.
         submit: Makes a task of an item.
         key: What names an item, if the user says.
         run: The run.
@@ -56,9 +56,10 @@ class Keeping(Generic[T, R]):
         self._run = run
         self._terms = terms
         self._lock = threading.RLock()  # guards what follows
+        self._at_rest = threading.Condition(self._lock)
         self._in_hand: dict[Name, _Kept[T, R]] = {}
-        self._is_read = True
-        self._is_closed = False
+        self._is_fed = True
+        self._closes = self._is_closed = False
 
     def start(self, index: int, item: T) -> Fed[T, R]:
         """Begin an item, unless it is remembered, or begun already.
@@ -80,10 +81,10 @@ class Keeping(Generic[T, R]):
         kept.task.future.add_done_callback(partial(self._ended, name, kept))
         return kept
 
-    def leave(self) -> None:
-        """Let nobody read the run any more."""
+    def end(self) -> None:
+        """Let no more come."""
         with self._lock:
-            self._is_read = False
+            self._is_fed = False
         self._close_if_done()
 
     def _ended(self, name: Name, kept: _Kept[T, R], future: Future[R]) -> None:
@@ -107,12 +108,25 @@ class Keeping(Generic[T, R]):
         kept.pass_on()
         self._close_if_done()
 
+    def join(self) -> None:
+        """Wait until the journal has what was begun, and is closed if no more comes."""
+        with self._lock:
+            while self._in_hand or not (self._is_fed or self._is_closed):
+                self._at_rest.wait()
+            is_closed = self._is_closed
+        if is_closed:
+            self._journal.join()
+
     def _close_if_done(self) -> None:
         with self._lock:
-            closes = not (self._is_read or self._in_hand or self._is_closed)
-            self._is_closed = self._is_closed or closes
-        if closes:
-            self._journal.close()
+            self._at_rest.notify_all()
+            if self._is_fed or self._in_hand or self._closes:
+                return
+            self._closes = True
+        self._journal.close()
+        with self._lock:
+            self._is_closed = True
+            self._at_rest.notify_all()
 
 
 class _Kept(Generic[T, R]):

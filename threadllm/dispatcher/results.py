@@ -38,6 +38,10 @@ class Results(Generic[R]):
         while self._pull():
             pass
 
+    def leave(self) -> None:
+        """Pull no more: nobody is to read what comes."""
+        self._feed.close()
+
     def read(
         self, run: Interruptible, done: Callable[[Results[R]], None]
     ) -> Generator[R, None, None]:

@@ -26,6 +26,7 @@ def map(
     items: Iterable[Any],
     *,
     unpack: options.Unpack | None = None,
+    journal: options.JournalOrPath | None = None,
     **settings: Unpack[options.Options],
 ) -> list[R]:
     """The values of `fn` for each item, as a list in input order.
@@ -34,6 +35,7 @@ def map(
         fn: A synchronous function, called in threads.
         items: The input.
         unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
+        journal: See `Dispatcher.outcomes`: what an earlier run did is not done again.
         settings: As for `Dispatcher`.
 
     Raises:
@@ -41,7 +43,7 @@ def map(
             what succeeded, use `Dispatcher.outcomes`.
     """
     with Dispatcher(**settings) as pool:
-        return list(pool.map(fn, items, unpack=unpack))
+        return list(pool.map(fn, items, unpack=unpack, journal=journal))
 
 
 class Concurrent(Protocol[P, R]):
@@ -50,7 +52,13 @@ class Concurrent(Protocol[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, here and now, as if it were not decorated."""
 
-    def map(self, items: Iterable[Any], *, unpack: options.Unpack | None = None) -> list[R]:
+    def map(
+        self,
+        items: Iterable[Any],
+        *,
+        unpack: options.Unpack | None = None,
+        journal: options.JournalOrPath | None = None,
+    ) -> list[R]:
         """As `threadllm.map`."""
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
@@ -64,6 +72,9 @@ class Concurrent(Protocol[P, R]):
         key: Callable[[T], object] | None = None,
         buffersize: int | None = None,
         unpack: options.Unpack | None = None,
+        journal: options.JournalOrPath | None = None,
+        fail_fast: bool = False,
+        max_failures: int | str | None = None,
     ) -> Iterator[Outcome[T, R]]:
         """As `Dispatcher.outcomes`."""
 
@@ -82,8 +93,8 @@ class _Runs(Generic[P, R]):
             "quota": self._pool.quota,
         }
 
-    def map(self, items: Iterable[Any], *, unpack: options.Unpack | None = None) -> list[R]:
-        return map(self._fn, items, unpack=unpack, **self._settings)
+    def map(self, items: Iterable[Any], **how: Any) -> list[R]:
+        return map(self._fn, items, **how, **self._settings)
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         return self._pool.submit(self._fn, *args, **kwargs)

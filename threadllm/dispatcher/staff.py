@@ -99,15 +99,31 @@ class Staff:
         else:
             for results in [*self.unread]:
                 results.submit_rest()
-        self.unread.clear()
+        self.leave_unread()
         self.workers.close()
         if cancel:
             for task in self.workers.drain():
                 self._crew.drop(task)
 
+    def end(self, *, wait: bool) -> None:
+        """Let go of the threads, after `close`; perhaps wait until all is done, and kept.
+
+        Raises:
+            RuntimeError: This thread is one of those that are waited for.
+        """
+        self.workers.end(wait=wait)
+        if wait:
+            for keeping in self.submitter.keepings:
+                keeping.join()
+
+    def leave_unread(self) -> None:
+        """Submit no more of what is not read."""
+        while self.unread:
+            self.unread.pop().leave()
+
     def cancel(self, grace: float | None = None) -> None:
         """Take no more, and cancel all runs: see `Cancelling.cancel`."""
-        self.unread.clear()
+        self.leave_unread()
         self.workers.close()
         for run in self.submitter.runs:
             self.cancelling.cancel(run, grace)

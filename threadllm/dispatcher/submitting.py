@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from threadllm.call import Run, current
@@ -60,7 +60,14 @@ class Submitter:
         # time, of which one then goes on by itself.
         self._run = Run()
         self._runs: WeakSet[Run] = WeakSet([self._run])  # guarded by _lock
+        self._keepings: WeakSet[Keeping[Any, Any]] = WeakSet()  # likewise
         self._lock = threading.Lock()
+
+    @property
+    def keepings(self) -> list[Keeping[Any, Any]]:
+        """What stands between runs and their journals."""
+        with self._lock:
+            return [*self._keepings]
 
     @property
     def runs(self) -> list[Run]:
@@ -111,7 +118,9 @@ class Submitter:
         if journal is None:
             return Feed(items, start, window, run)
         keeping = Keeping(journal.open(job_of(fn)), add, key, run, self._terms)
-        return Feed(items, keeping.start, window, run, keeping.leave)
+        with self._lock:
+            self._keepings.add(keeping)
+        return Feed(items, keeping.start, window, run, keeping.end)
 
     def _begun(self, allowance: Allowance | None = None) -> Run:
         run = Run(allowance)

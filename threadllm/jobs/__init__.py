@@ -4,6 +4,7 @@ The rooms here know neither HTTP nor threads nor the command line.
 """
 
 from threadllm.jobs.batch import BatchRequest, join, read_requests
+from threadllm.jobs.continuing import Continued
 from threadllm.jobs.counting import counted
 from threadllm.jobs.job import Identity, Job, Refused
 from threadllm.jobs.reading import Unpack, read
@@ -12,6 +13,7 @@ from threadllm.jobs.writing import Writer, dumps
 
 __all__ = [
     "BatchRequest",
+    "Continued",
     "Identity",
     "Job",
     "Refused",

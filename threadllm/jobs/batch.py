@@ -7,7 +7,7 @@ request is sent. The shapes: https://platform.openai.com/docs/guides/batch
 from __future__ import annotations
 
 import reprlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -63,7 +63,7 @@ def read_requests(
 
 def _prepared(job: Job, model: str | None) -> Job | Refused:
     try:
-        return Job(job.id, _request(cast("Fields", job.item), model), job.line)
+        return replace(job, item=_request(cast("Fields", job.item), model))
     except InputError as error:
         return Refused(job.line, str(error), job.id)
 

@@ -5,7 +5,7 @@ Values only. The room must not know where a line came from or what is done with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Identity: TypeAlias = str | int | float | bool
@@ -20,11 +20,13 @@ class Job:
         id: Its name as the file had it, or its line number.
         item: What the function gets.
         line: Its line number, from 1; of a CSV row the line it begins in.
+        is_named: Whether the file names it; else its line number does.
     """
 
     id: Identity
     item: object
     line: int
+    is_named: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

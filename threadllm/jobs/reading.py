@@ -167,11 +167,12 @@ def _named(entry: Entry, naming: Naming, *, whole: bool, arrays: bool) -> Job:
     content = entry.content
     if isinstance(content, dict):
         name = naming.name(content, entry.line)
-        return Job(name, content if whole else _item(content, naming), entry.line)
+        named = naming.field_of(content) is not None
+        return Job(name, content if whole else _item(content, naming), entry.line, named)
     if isinstance(content, str):
-        return Job(entry.line, content, entry.line)
+        return Job(entry.line, content, entry.line, is_named=False)
     if arrays:
-        return Job(entry.line, tuple(content), entry.line)
+        return Job(entry.line, tuple(content), entry.line, is_named=False)
     hint = "" if whole else ", or unpack it as args"
     raise InputError(f'is a JSON array, not an object. Write {{"id": …, "prompt": …}}{hint}')
 

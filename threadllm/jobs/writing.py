@@ -43,6 +43,7 @@ class Writer(AbstractContextManager["Writer"]):
     Args:
         path: The file; `-` is standard output.
         overwrite: Whether what it holds may be thrown away.
+        continues: Whether it is gone on with, behind what it holds.
         stdout: What `-` writes to, `sys.stdout.buffer` by default. It is not closed.
 
     Raises:
@@ -50,18 +51,25 @@ class Writer(AbstractContextManager["Writer"]):
     """
 
     def __init__(
-        self, path: str | Path, *, overwrite: bool = False, stdout: BinaryIO | None = None
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        continues: bool = False,
+        stdout: BinaryIO | None = None,
     ) -> None:
         self.path = str(path)
         self._is_file = self.path != "-"
+        self._size = 0  # bytes of whole lines
         if self._is_file:
-            self._stream = _open(path, overwrite=overwrite)
+            self._stream = _open(path, overwrite=overwrite, continues=continues)
+            if continues:
+                self._size = os.fstat(self._stream.fileno()).st_size
         else:
             standard = sys.stdout.buffer if stdout is None else stdout
             standard.flush()
             # Without its buffer, which would try a line that failed once more at exit.
             self._stream = getattr(standard, "raw", standard)
-        self._size = 0  # bytes of whole lines written
 
     def write(self, record: Mapping[str, object]) -> None:
         """Write one record.
@@ -82,6 +90,10 @@ class Writer(AbstractContextManager["Writer"]):
             raise OSError(error.errno, error.strerror, self.path) from error
         self._size += len(line)
 
+    def has(self, _: Mapping[str, object]) -> bool:
+        """Whether an earlier run wrote the line of that item: see `Continued.has`."""
+        return False
+
     def _take_back(self) -> None:
         if self._is_file:
             with suppress(OSError):  # a pipe or a device: what it has, it has
@@ -101,13 +113,13 @@ class Writer(AbstractContextManager["Writer"]):
         self.close()
 
 
-def _open(path: str | Path, *, overwrite: bool) -> BinaryIO:
+def _open(path: str | Path, *, overwrite: bool, continues: bool) -> BinaryIO:
     try:  # to append, since opening must not empty a file that is then refused
         stream = FileIO(os.fspath(path), "ab")
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         reason = error.strerror if isinstance(error, OSError) else error
         raise OptionError(f"cannot write {path}: {reason}") from error
-    if os.fstat(stream.fileno()).st_size > 0:  # 0 for a pipe or a device
+    if not continues and os.fstat(stream.fileno()).st_size > 0:  # 0 for a pipe or a device
         if not overwrite:
             stream.close()
             raise OptionError(f"{path} holds results already. Name another, or say --overwrite")

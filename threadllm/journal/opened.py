@@ -143,6 +143,10 @@ class OpenJournal:
         self._store.close()
         self._hold.let_go()
 
+    def join(self) -> None:
+        """Wait for the writer's thread to end, after `close`."""
+        self._writer.shutdown(wait=True)
+
     def decode(self, row: Row) -> Any:
         """The value in a row.
 
