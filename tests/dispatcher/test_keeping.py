@@ -11,7 +11,7 @@ import pytest
 import threadllm
 from tests.dispatcher.support import PATIENCE, BusyError
 from threadllm import Dispatcher, EarlierFailure, Journal, JournalError, OptionError, RunStopped
-from threadllm.dispatcher import job_of
+from threadllm.dispatcher.keeping import job_of
 from threadllm.journal.store import Store
 
 

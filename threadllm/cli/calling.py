@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threadllm.cli.loading import accepts, load
 from threadllm.cli.simulating import simulated
 from threadllm.cli.working import Kind, add_options, work
-from threadllm.dispatcher import job_of
 from threadllm.jobs import call_line, read
 from threadllm.progress import AboveBar
 
@@ -60,9 +60,14 @@ def call(options: Namespace) -> int:
             stack.enter_context(simulated(options.simulate))
         function = load(options.function)
         jobs = read(options.input, key=options.key, unpack=options.unpack)
-        job = f"threadllm call {job_of(function)}"
-        kind = Kind(job, "id", _line_of)
+        kind = Kind(_job(options.function), "id", _line_of)
         return work(jobs, _on_jobs(function, options), kind, options, stdout=stdout)
+
+
+def _job(target: str) -> str:
+    """What a journal is of: the function, wherever the folder of its file is."""
+    place, _, name = target.rpartition(":")
+    return f"threadllm call {Path(place).stem if place.endswith('.py') else place}:{name}"
 
 
 def _on_jobs(function: Callable[..., Any], options: Namespace) -> Callable[[Job], Any]:

@@ -1,7 +1,6 @@
 """The dispatcher: an executor that runs calls, tries them again, and knows no HTTP."""
 
 from threadllm.dispatcher.dispatcher import Dispatcher
-from threadllm.dispatcher.keeping import job_of
 from threadllm.dispatcher.options import (
     DEFAULT_GRACE,
     DEFAULT_TIMEOUT,
@@ -18,6 +17,5 @@ __all__ = [
     "Concurrent",
     "Dispatcher",
     "concurrent",
-    "job_of",
     "map",
 ]

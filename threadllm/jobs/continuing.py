@@ -38,13 +38,12 @@ class Continued(AbstractContextManager["Continued"]):
     def __init__(self, path: str | Path, field: str) -> None:
         self._path = Path(path).resolve()  # through a link, which is to stay one
         self._field = field
-        self._names: set[str] = set()
+        self._hashes: dict[str, int] = {}  # of lines, by names
         self._has_doubles = False
         Writer(path, continues=True).close()  # it can be written, and is there
         _cut_torn_end(self._path)
-        for name, _, _ in self._lines():
-            self._has_doubles = self._has_doubles or name in self._names
-            self._names.add(name)
+        for name, line, _ in self._lines():
+            self._note(name, line)
         if self._has_doubles:
             self._replace_doubles()
         self._writer = Writer(path, continues=True)
@@ -56,12 +55,11 @@ class Continued(AbstractContextManager["Continued"]):
             TypeError, ValueError, OSError: As for `Writer.write`.
         """
         self._writer.write(record)
-        self._has_doubles = self._has_doubles or self.has(record)
-        self._names.add(dumps(record[self._field]))
+        self._note(dumps(record[self._field]), _line(record))
 
     def has(self, record: Mapping[str, object]) -> bool:
-        """Whether the item of a record has its line."""
-        return dumps(record[self._field]) in self._names
+        """Whether a record is there, as it is."""
+        return self._hashes.get(dumps(record[self._field])) == hash(_line(record))
 
     def __exit__(
         self,
@@ -73,9 +71,13 @@ class Continued(AbstractContextManager["Continued"]):
         if self._has_doubles:
             self._replace_doubles()
 
+    def _note(self, name: str, line: bytes) -> None:
+        self._has_doubles = self._has_doubles or name in self._hashes
+        self._hashes[name] = hash(line)
+
     def _replace_doubles(self) -> None:
         """Let the last line of a name stand where its first one stood; all of it, or nothing."""
-        last = {name: (start, length) for name, start, length in self._lines()}
+        last = {name: (start, len(line)) for name, line, start in self._lines()}
         beside = self._path.with_name(f"{self._path.name}.new")
         try:
             with self._path.open("rb") as old, beside.open("wb") as new:
@@ -92,8 +94,8 @@ class Continued(AbstractContextManager["Continued"]):
             beside.unlink(missing_ok=True)
         self._has_doubles = False
 
-    def _lines(self) -> Iterator[tuple[str, int, int]]:
-        """Each line's name, where it begins, and its length in bytes.
+    def _lines(self) -> Iterator[tuple[str, bytes, int]]:
+        """Each line's name, the line, and where it begins.
 
         Raises:
             OptionError: One is no result.
@@ -101,7 +103,7 @@ class Continued(AbstractContextManager["Continued"]):
         start = 0
         with self._path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                yield self._name(line, number), start, len(line)
+                yield self._name(line, number), line, start
                 start += len(line)
 
     def _name(self, line: bytes, number: int) -> str:
@@ -112,6 +114,10 @@ class Continued(AbstractContextManager["Continued"]):
                 "be gone on with. Name another file, or say --overwrite"
             )
         return dumps(record[self._field])
+
+
+def _line(record: Mapping[str, object]) -> bytes:
+    return dumps(record).encode("ascii") + b"\n"
 
 
 def _cut_torn_end(path: Path) -> None:

@@ -26,7 +26,7 @@ class Job:
     id: Identity
     item: object
     line: int
-    is_named: bool = field(default=True, compare=False)
+    is_named: bool = field(default=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

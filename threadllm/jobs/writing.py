@@ -91,7 +91,7 @@ class Writer(AbstractContextManager["Writer"]):
         self._size += len(line)
 
     def has(self, _: Mapping[str, object]) -> bool:
-        """Whether an earlier run wrote the line of that item: see `Continued.has`."""
+        """Whether an earlier run wrote that line: see `Continued.has`."""
         return False
 
     def _take_back(self) -> None:
