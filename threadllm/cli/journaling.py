@@ -26,17 +26,17 @@ def add_to(commands: Any) -> None:
         help="what a journal holds, and its upkeep",
         description="Look into a journal, also while a run is writing to it.",
     )
-    parts = command.add_subparsers(required=True, metavar="ACTION")
+    parts = command.add_subparsers(required=True, metavar="ACTION", help="one of these")
     show = parts.add_parser("show", help="how many items are done, and what went wrong")
-    show.add_argument("file", metavar="FILE")
+    show.add_argument("file", metavar="FILE", help="the journal")
     show.add_argument("key", metavar="KEY", nargs="?", help="all that is known of one item")
     show.set_defaults(run=_told(_show))
     export = parts.add_parser("export", help="all items as JSON lines")
-    export.add_argument("file", metavar="FILE")
+    export.add_argument("file", metavar="FILE", help="the journal")
     export.add_argument("-o", "--output", default="-", help="a file that is new (stdout)")
     export.set_defaults(run=_told(_export))
     vacuum = parts.add_parser("vacuum", help="give room on the disk back")
-    vacuum.add_argument("file", metavar="FILE")
+    vacuum.add_argument("file", metavar="FILE", help="the journal")
     vacuum.set_defaults(run=_told(_vacuum))
 
 
