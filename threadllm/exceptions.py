@@ -92,6 +92,10 @@ class JournalError(ThreadLLMError):
         self.reason = reason
         self._advice = advice
 
+    def another(self) -> JournalError:
+        """The same once more, as a traceback belongs to who raises it."""
+        return JournalError(self.path, self.reason, self._advice)
+
     def __str__(self) -> str:
         return " ".join(filter(None, (f"journal {self.path}: {self.reason}.", self._advice)))
 

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.dispatcher.support import python
-from tests.journal.conftest import JOB, PATIENCE, found, outcome, tell
+from tests.dispatcher.support import python, until
+from tests.journal.conftest import JOB, PATIENCE, found, tell
 from threadllm import EarlierFailure, Journal, JournalError, OptionError
-from threadllm.journal.names import name_of
 from threadllm.journal.store import Store
 
 
@@ -133,8 +132,8 @@ def test_values_of_the_users_own_go_through_theirs(opened, path):
 
 
 def test_a_group_is_written_at_a_time(opened, monkeypatch):
-    """What comes while one is being written waits for the next; all are told, in their order."""
-    journal, groups, heard = opened(), [], []
+    """What comes while one is being written waits for the next, which one of them writes."""
+    journal, groups = opened(), []
     writing, goes_on = threading.Event(), threading.Event()
     put = Store.put
 
@@ -145,89 +144,49 @@ def test_a_group_is_written_at_a_time(opened, monkeypatch):
         put(store, rows)
 
     monkeypatch.setattr(Store, "put", slowly)
-    all_heard = threading.Event()
-
-    def kept(number):
-        def told(error):
-            heard.append(number)
-            if number == 9:
-                all_heard.set()
-
-        return told
-
-    for number in range(10):
-        journal.record(name_of(0, number), outcome(number), permanent=False, kept=kept(number))
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(tell, journal, 0, 0)
         assert writing.wait(PATIENCE)
-    assert heard == []
-    goes_on.set()
-    assert all_heard.wait(PATIENCE)
+        others = [pool.submit(tell, journal, number, number) for number in range(1, 10)]
+        until(lambda: len(journal._next.rows) == 9)
+        assert not any(one.done() for one in (first, *others))
+        goes_on.set()
 
-    assert (groups, heard) == ([1, 9], [*range(10)])
+    assert [one.result() for one in (first, *others)] == [None] * 10
+    assert groups == [1, 9]
 
 
-def test_who_is_told_may_fail_and_the_others_hear_all_the_same(opened, caplog):
-    """A callback's error is logged, and is nobody else's."""
-    journal = opened()
+def test_who_is_interrupted_while_it_writes_holds_nobody_up(opened, monkeypatch):
+    """Such as by Ctrl-C; the next group is written."""
+    journal, put = opened(), Store.put
 
-    def kept(error):
-        raise SystemExit("mine")
+    def interrupted(store, rows):
+        monkeypatch.setattr(Store, "put", put)
+        raise KeyboardInterrupt
 
-    journal.record(name_of(0, 1), outcome(1), permanent=False, kept=kept)
+    monkeypatch.setattr(Store, "put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tell(journal, 1, "one")
     assert tell(journal, 2, "two") is None
-    assert "Exception in journal" in caplog.text
+    assert found(journal, 2).value == "two"
 
 
 def test_many_threads_lose_nothing(opened, path, eager_switching):
-    """Each outcome is written once, and heard of once."""
-    journal, heard = opened(), []
+    """Each outcome is on the disk when its teller goes on."""
+    journal = opened()
 
     def work(thread):
         for number in range(50):
-            key = (thread, number)
-            told = outcome(f"{key}")
-            journal.record(
-                name_of(0, key), told, permanent=False, kept=lambda e, k=key: heard.append((k, e))
-            )
+            assert tell(journal, (thread, number), f"{number}") is None
+            assert found(journal, (thread, number)).value == f"{number}"
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     journal.close()
 
-    assert sorted(heard) == [((t, n), None) for t in range(8) for n in range(50)]
-    assert sqlite3.connect(path).execute("SELECT count(*) FROM items").fetchone() == (400,)
-
-
-def test_what_is_told_when_the_interpreter_ends_is_written():
-    """No thread can be had any more: whoever tells it writes it."""
-    out = python(
-        """
-import os, sys, tempfile, threading
-from tests.journal.conftest import outcome
-from threadllm import Journal
-from threadllm.journal.names import name_of
-path = os.path.join(tempfile.mkdtemp(), "run.db")
-journal = Journal(path).open("job")
-def late():
-    threading.main_thread().join()
-    journal.record(name_of(0, "k"), outcome("v"), permanent=False, kept=lambda e: print(e))
-    print(journal.find(name_of(0, "k")).outcome(0, "k", 0).value)
-threading.Thread(target=late).start()
-"""
-    )
-    assert out == "None\nv\n"
-
-
-def test_closing_within_a_callback_is_no_deadlock(opened, path):
-    """The last thing that is told may be why it is closed."""
-    journal, done = opened(), threading.Event()
-
-    def kept(error):
-        journal.close()
-        done.set()
-
-    journal.record(name_of(0, 1), outcome(1), permanent=False, kept=kept)
-    assert done.wait(PATIENCE)
-    assert found(opened(), 1).value == 1
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT count(*) FROM items").fetchone() == (400,)
+    database.close()
 
 
 def test_a_disk_that_is_full_is_told_and_what_is_there_stays(tmp_path):
@@ -259,15 +218,19 @@ def test_the_value_of_an_item_is_never_lost_by_a_kill(tmp_path):
     """What was heard of before a kill -9 is there after it, whenever it strikes."""
     path = tmp_path / "run.db"
     code = """
-import sys, threading
-from tests.journal.conftest import outcome
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from tests.journal.conftest import tell
 from threadllm import Journal
-from threadllm.journal.names import name_of
-journal, ahead = Journal(sys.argv[1]).open("job"), threading.Semaphore(100)
-for n in range(10**6):
-    ahead.acquire()
-    journal.record(name_of(0, n), outcome("x" * 500), permanent=False,
-                   kept=lambda e, n=n: ahead.release() or print(n, flush=True))
+journal = Journal(sys.argv[1]).open("job")
+
+def work(thread):
+    for n in range(thread, 10**6, 8):
+        assert tell(journal, n, "x" * 500) is None
+        sys.stdout.write(f"{n}\\n")
+        sys.stdout.flush()
+
+list(ThreadPoolExecutor(8).map(work, range(8)))
 """
     dice = random.Random(7)
     for _ in range(5):
@@ -279,7 +242,7 @@ for n in range(10**6):
         process.kill()
         heard += process.communicate()[0].splitlines(keepends=True)
         journal = Journal(path).open("job")
-        told = [int(line) for line in heard if line.endswith("\n")]
+        told = [int(line) for line in "".join(heard).split("\n")[:-1] if line]
         lost = [number for number in told if found(journal, number) is None]
         journal.close()
         assert (lost, bool(told)) == ([], True)

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from threadllm.exceptions import JournalError
 from threadllm.journal import NO_KEY
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from threadllm.call import Run, Terms
     from threadllm.dispatcher.feed import Fed
     from threadllm.dispatcher.task import Task
-    from threadllm.exceptions import JournalError
     from threadllm.journal import Name
     from threadllm.journal.opened import Entry, OpenJournal
     from threadllm.outcome import Outcome
@@ -93,16 +93,17 @@ class Keeping(Generic[T, R]):
             return
         kept.ended_with = outcome = kept.task.outcome(kept.index, kept.key, kept.item)
         permanent = outcome.error is not None and self._terms.retry.is_final(outcome.error)
-        self._journal.record(
-            name, outcome, permanent=permanent, kept=partial(self._let_go, name, kept)
-        )
-
-    def _let_go(self, name: Name, kept: _Kept[T, R], error: JournalError | None = None) -> None:
-        """Hand an item back: the journal has it, or cannot have it, or need not."""
-        if error is not None:
-            kept.is_lost = True
-            if self._run.stop(lambda _: type(error)(*error.args)):
+        try:
+            # Its thread begins no other call before that: a kill loses no more than are in flight.
+            self._journal.record(name, outcome, permanent=permanent)
+        except JournalError as problem:
+            kept.is_lost, another = True, problem.another
+            if self._run.stop(lambda _: another()):
                 self._terms.look_again()
+        self._let_go(name, kept)
+
+    def _let_go(self, name: Name, kept: _Kept[T, R]) -> None:
+        """Hand an item back: the journal has it, or cannot have it, or need not."""
         with self._lock:
             del self._in_hand[name]
         kept.pass_on()
@@ -113,9 +114,6 @@ class Keeping(Generic[T, R]):
         with self._lock:
             while self._in_hand or not (self._is_fed or self._is_closed):
                 self._at_rest.wait()
-            is_closed = self._is_closed
-        if is_closed:
-            self._journal.join()
 
     def _close_if_done(self) -> None:
         with self._lock:

@@ -1,8 +1,8 @@
 """A journal in use: it is asked what is done, and told what ends.
 
-What is told is written in groups: one writer takes all that is queued, and whoever told it hears
-once the group is on the disk. The writer is a thread while there is something to write, and none
-while there is not.
+What is told is written in groups, by one thread at a time: whoever tells something while nobody
+writes writes all that is queued, for others too, who wait for it. So there is no thread that would
+have to be woken, and a group is as large as the disk is slow.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import json
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from sqlite3 import Error as SQLiteError
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from threadllm.exceptions import EarlierFailure, JournalError
 from threadllm.journal import codec
@@ -27,13 +26,11 @@ from threadllm.providers import reply_of
 from threadllm.redaction import text_of, type_name, without_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from sqlite3 import Row
 
     from threadllm.clock import Clock
     from threadllm.journal.settings import Journal
-
-    Kept = Callable[["JournalError | None"], None]
 
 _LOGGER = logging.getLogger("threadllm.journal")
 
@@ -45,11 +42,14 @@ class Entry(Protocol):
         """The outcome that it had, for an item that stands there."""
 
 
-class _Told(NamedTuple):
-    """A row that is to be written, and who is to hear of it."""
+class _Group:
+    """Rows that are written together. What it holds is guarded by the journal's lock."""
 
-    row: tuple[Any, ...]
-    kept: Kept
+    def __init__(self, lock: threading.Lock) -> None:
+        self.changed = threading.Condition(lock)
+        self.rows: list[tuple[Any, ...]] = []
+        self.is_written = False
+        self.error: JournalError | None = None
 
 
 class OpenJournal:
@@ -79,11 +79,9 @@ class OpenJournal:
         except BaseException:
             self._hold.let_go()
             raise
-        self._writer = ThreadPoolExecutor(1, "threadllm-journal")  # starts it when it is needed
-        self._writers_thread: int | None = None  # set by itself
         self._lock = threading.Lock()  # guards what follows
-        self._told: list[_Told] = []
-        self._writes = False
+        self._next = _Group(self._lock)
+        self._is_writing = False
         self._broken: JournalError | None = None
 
     def name(self, item: object, key: object = NO_KEY) -> Name:
@@ -97,55 +95,43 @@ class OpenJournal:
     def find(self, name: Name) -> Entry | None:
         """What is remembered of an item, if that need not be run again.
 
-        What was told and is not yet on the disk may not be found.
-
         Raises:
             JournalError: The file cannot be read.
         """
         row = self._store.find(self._settings.version, name)
         return None if row is None or self._is_to_be_run(row) else _Entry(row, self)
 
-    def record(
-        self, name: Name, outcome: Outcome[Any, Any], *, permanent: bool, kept: Kept
-    ) -> None:
-        """Have an outcome written; from any thread.
+    def record(self, name: Name, outcome: Outcome[Any, Any], *, permanent: bool) -> None:
+        """Write an outcome; from any thread. It is on the disk when this returns.
+
+        A value that JSON cannot hold is not kept: its row says why.
 
         Args:
             name: Its item's.
             outcome: What is to be remembered of it.
             permanent: Whether an item that failed is not to be run again, unless all are.
-            kept: Called once it is on the disk, on the writer's thread; with an error where it
-                never will be. A value that JSON cannot hold is not kept: the row says why.
+
+        Raises:
+            JournalError: It could not be written, nor will anything else be.
         """
-        told = _Told(self._row(name, outcome, permanent=permanent), kept)
+        row = self._row(name, outcome, permanent=permanent)
         with self._lock:
-            broken = self._broken
-            begins = broken is None and not self._writes
-            if broken is None:
-                self._told.append(told)
-                self._writes = True
-        if broken is not None:
-            kept(broken)
-        elif begins:
-            try:
-                self._writer.submit(self._write)
-            except RuntimeError:  # the interpreter is about to exit
-                self._write()
+            group = self._next
+            group.rows.append(row)
+            while self._is_writing and not group.is_written:
+                group.changed.wait()
+            if not group.is_written:
+                self._is_writing, self._next = True, _Group(self._lock)
+        if not group.is_written:
+            self._write(group)
+        if group.error is not None:
+            raise group.error.another()
 
     def close(self) -> None:
-        """Let another have the journal, once all that was told is on the disk.
-
-        A `kept` may call this, too.
-        """
-        if self._process != os.getpid():  # a fork's copy
-            return
-        self._writer.shutdown(wait=self._writers_thread != threading.get_ident())
-        self._store.close()
-        self._hold.let_go()
-
-    def join(self) -> None:
-        """Wait for the writer's thread to end, after `close`."""
-        self._writer.shutdown(wait=True)
+        """Let another have the journal, once nobody tells it anything."""
+        if self._process == os.getpid():  # else it is a fork's copy
+            self._store.close()
+            self._hold.let_go()
 
     def decode(self, row: Row) -> Any:
         """The value in a row.
@@ -166,27 +152,19 @@ class OpenJournal:
         retry = self._settings.retry_failed
         return row["run"] != self._store.run and (not row["permanent"] if retry is None else retry)
 
-    def _write(self) -> None:
-        self._writers_thread = threading.get_ident()
-        while group := self._next_group():
-            error = None
-            try:
-                self._store.put([told.row for told in group])
-            except JournalError as problem:
-                error = problem
-                with self._lock:
-                    self._broken = problem
-            for told in group:
-                try:
-                    told.kept(error)
-                except BaseException:  # the others are to hear of it too
-                    _LOGGER.critical("Exception in journal", exc_info=True)
-
-    def _next_group(self) -> list[_Told]:
-        with self._lock:
-            group, self._told = self._told, []
-            self._writes = bool(group)
-        return group
+    def _write(self, group: _Group) -> None:
+        error = self._broken
+        try:
+            if error is None:
+                self._store.put(group.rows)
+        except JournalError as problem:
+            error = problem
+        finally:
+            with self._lock:
+                self._is_writing, self._broken = False, error
+                group.error, group.is_written = error, True
+                group.changed.notify_all()
+                self._next.changed.notify()  # one of those is the next to write
 
     def _row(self, name: Name, outcome: Outcome[Any, Any], *, permanent: bool) -> tuple[Any, ...]:
         status, value, problem = "ok", None, None

@@ -120,7 +120,7 @@ def _reading(path: str) -> Iterator[sqlite3.Connection]:
     if check(path):
         raise OptionError(f"journal {path}: there is no such file, or nothing in it")
     try:
-        journal = connect(path, writes=False)
+        journal = connect(path)
     except sqlite3.Error as error:
         raise unusable(path, error) from error
     try:

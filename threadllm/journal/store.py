@@ -52,6 +52,7 @@ CREATE TABLE items (
 );
 """
 _PUT = "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_TABLES = "SELECT count(*) FROM sqlite_master"
 _FIND = "SELECT * FROM items WHERE version = ? AND key = ? AND digest = ?"
 _BUSY = 10.0  # seconds; readers hold nobody up, but `vacuum` does
 _MEND = "It stays readable, and holds all that was handed over. Free some space, then run again"
@@ -75,7 +76,7 @@ class Store:
         self.path = path
         is_new = check(path)
         try:
-            self._writing = connect(path)
+            self._writing = connect(path, makes=is_new)
             if is_new:
                 self._writing.executescript(f"BEGIN; {_SCHEMA}")
                 self._writing.execute("INSERT INTO journal VALUES (?, 0)", [job])
@@ -133,13 +134,19 @@ class Store:
         self._writing.close()
 
 
-def connect(path: str, *, writes: bool = True) -> sqlite3.Connection:
+def connect(path: str, *, makes: bool = False) -> sqlite3.Connection:
     """A connection for any thread, each of whose statements stands for itself.
+
+    Who but reads needs one that could write, too: after a kill the first one sets the file right.
+
+    Args:
+        path: The file.
+        makes: Whether it may not be there yet.
 
     Raises:
         sqlite3.Error: There can be none.
     """
-    mode = "rwc" if writes else "ro"
+    mode = "rwc" if makes else "rw"
     connection = sqlite3.connect(
         f"{Path(path).absolute().as_uri()}?mode={mode}",
         _BUSY,
@@ -157,27 +164,22 @@ def check(path: str) -> bool:
     Raises:
         OptionError: It cannot.
     """
+    if "\0" in path:
+        raise OptionError(f"journal {path!r}: a path holds no NUL byte")
     try:
-        if "\0" in path:
-            raise OptionError(f"journal {path!r}: a path holds no NUL byte")
         if not os.path.lexists(path):
-            if not Path(path).parent.is_dir():
-                raise OptionError(f"journal {path}: there is no folder {Path(path).parent}")
-            return True
+            if Path(path).parent.is_dir():
+                return True
+            raise OptionError(f"journal {path}: there is no folder {Path(path).parent}")
         if Path(path).is_dir():
             raise OptionError(f"journal {path}: it is a folder. Name a file")
         if Path(path).stat().st_size == 0:
             return True
-        connection = connect(path, writes=False)
-        try:
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (number,) = connection.execute("PRAGMA user_version").fetchone()
-        finally:
-            connection.close()
-    except (OSError, ValueError, sqlite3.Error) as error:
-        if isinstance(error, OptionError):
-            raise
+        application, number, tables = _identity(path)
+    except (OSError, sqlite3.Error) as error:
         raise unusable(path, error) from error
+    if application == 0 and tables == 0:  # whoever made it was killed before it was one
+        return True
     if application != _APPLICATION:
         raise OptionError(f"journal {path}: it is a database, but no journal. Name another file")
     if number != FORMAT:
@@ -186,6 +188,17 @@ def check(path: str) -> bool:
             "Install the version of threadllm that wrote it, or name another file"
         )
     return False
+
+
+def _identity(path: str) -> tuple[int, int, int]:
+    """What a database says that it is, and how many tables it has."""
+    connection = connect(path)
+    try:
+        asked = ("PRAGMA application_id", "PRAGMA user_version", _TABLES)
+        application, number, tables = (connection.execute(one).fetchone()[0] for one in asked)
+        return application, number, tables
+    finally:
+        connection.close()
 
 
 def unusable(path: str, error: Exception) -> OptionError:
