@@ -27,6 +27,7 @@ FLOORS = {
     "outcome": 2,
     "clock": 1,
     "exceptions": 1,
+    "forks": 1,
     "redaction": 1,
     "simulator": 1,
 }

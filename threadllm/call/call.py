@@ -12,6 +12,7 @@ from threadllm.call.exchange import Exchange
 from threadllm.call.ledger import Ledger
 from threadllm.call.visit import Visit
 from threadllm.exceptions import CallCancelled, CallExpired
+from threadllm.forks import after_fork
 from threadllm.outcome import Usage
 from threadllm.providers import NOTHING
 from threadllm.quota import Ended, Need
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 current: ContextVar[Call | None] = ContextVar("threadllm_call", default=None)
 
+after_fork(lambda: current.set(None))  # the call goes on in the parent
 _GRACE = 1.0  # seconds
 # For connections that are not ours, and end by their timeouts if the other side is silent.
 _GRACE_OF_OTHERS = 0.025
@@ -228,13 +230,18 @@ class Call(Ledger):
         """A permit, and whether it comes with a slot of the quota."""
         own = quota is self.terms.quota
         if (own and self._take_slot_in_hand()) or quota.slots.acquire(blocking=False):
-            permit = line.entrance.pass_by(need, self.terms.now(), is_retry=is_retry)
+            permit = None
+            try:
+                permit = line.entrance.pass_by(need, self.terms.now(), is_retry=is_retry)
+            finally:
+                if permit is None:
+                    quota.slots.release()
             if permit is not None:  # as most do: it has waited for nothing
                 return permit, True
-            quota.slots.release()
         # A call that reads a stream holds a slot: to wait for another would be to wait for
         # itself. Its further requests ride along where no slot is free.
-        rides = any(exchange.needs_caller for exchange in self.in_flight)
+        # So do those of calls that it submits, and may be waiting for.
+        rides = any(exchange.needs_caller for call in self.lineage for exchange in call.in_flight)
         with self._waiting():
             self.return_slot_in_hand()
             self._stand_aside()

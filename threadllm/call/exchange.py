@@ -35,6 +35,10 @@ class Holder(Protocol):
     def expired(self) -> bool:
         """Whether its deadline has ended it."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over."""
+
     def finish_exchange(self, exchange: Exchange) -> None:
         """Take an exchange off those in flight, the first time."""
 
@@ -104,6 +108,11 @@ class Exchange:
     def expired(self) -> bool:
         """Whether the deadline has ended its call."""
         return self._holder.expired
+
+    @property
+    def is_left_over(self) -> bool:
+        """Whether its call is over, so that nobody ends it who forgets to read it."""
+        return self._holder.has_ended
 
     def travels(self, connection: Any) -> None:
         """Learn what it travels on: told before something is sent, and again once connected.

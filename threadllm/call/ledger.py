@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from threadllm.call.deadline import NO_LIMIT
 from threadllm.outcome import RequestRecord, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from http.cookiejar import CookieJar
 
+    from threadllm.call.call import Call
     from threadllm.call.deadline import Limit
     from threadllm.call.exchange import Exchange, Failure
     from threadllm.call.run import Run
@@ -30,6 +32,7 @@ class Ledger:
         limit: The deadline of its item, as long as the call is running.
         need: Tokens that each of its requests will take, where somebody has said so.
         run: What it is part of, and may be stopped with.
+        submitter: The call that has submitted it, and may wait for it.
         heeded: Whether somebody was told that it must end.
         lock: Guards what the call holds; what its exchanges travel on has locks of its own. It is
             reentrant, as the collector may end a stream wherever it strikes.
@@ -43,10 +46,17 @@ class Ledger:
     _usage = Usage()
     _retries = 0
 
-    def __init__(self, terms: Terms, limit: Limit = NO_LIMIT, run: Run | None = None) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        limit: Limit = NO_LIMIT,
+        run: Run | None = None,
+        submitter: Call | None = None,
+    ) -> None:
         self.terms = terms
         self.limit = limit
         self.run = run
+        self.submitter = submitter
         self.lock = threading.RLock()
         self._open: set[Exchange] = set()
         self._records: list[RequestRecord] = []
@@ -87,6 +97,19 @@ class Ledger:
         """Its exchanges that have not ended."""
         with self.lock:
             return [*self._open]
+
+    @property
+    def lineage(self) -> Iterator[Call]:
+        """It, the call that has submitted it, and so on."""
+        one: Call | None = cast("Call", self)  # which all are
+        while one is not None:
+            yield one
+            one = one.submitter
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, though the function may have left something running."""
+        return self._ended is not None
 
     @property
     def expired(self) -> bool:

@@ -7,6 +7,7 @@ neither the task nor the call when they are left.
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -60,6 +61,10 @@ class Crew:
             return self._execute(task, call)
         finally:
             del task, call
+
+    def wait(self, task: Task[Any], due: float) -> None:
+        """Wait in this thread until a task is to be run again, or need not be."""
+        self._terms.sleeper.sleep_until(lambda: -math.inf if task.unwanted else due)
 
     def drop(self, task: Task[Any]) -> None:
         """End a task that will not be run: with the error it was put off for, or cancelled."""

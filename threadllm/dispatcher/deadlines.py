@@ -55,27 +55,29 @@ class Deadlines:
         latest = math.inf if submitter is None else self._latest(submitter)
         decimals = has_decimals(context)
         if seconds is None and latest == math.inf:
-            return Submission(context, run, decimals)
+            return Submission(context, run, decimals, submitter)
         from threadllm.transport import DeadlineExceeded  # here, as it brings requests along
 
         self._error = DeadlineExceeded
         self._watchdog.start()
         seconds = math.inf if seconds is None else seconds
-        return Submission(context, run, decimals, limited=True, seconds=seconds, latest=latest)
+        return Submission(
+            context, run, decimals, submitter, limited=True, seconds=seconds, latest=latest
+        )
 
     def call_for(self, task: Task[Any], runner: Runner) -> Call | None:
         """The next call of an item, whose time runs; None when its deadline has ended it."""
         task.runner = runner
         submission = task.submission
         if not submission.limited:
-            return Call(self._terms, run=submission.run)
+            return Call(self._terms, run=submission.run, submitter=submission.submitter)
         limit = task.limit
         if limit is None:
             limit = task.limit = submission.limit(self._terms.now())
-            call = Call(self._terms, limit, submission.run)
+            call = Call(self._terms, limit, submission.run, submission.submitter)
             task.watch = self._watchdog.watch(limit.moment, partial(self._expire, task), call)
             return call
-        call = Call(self._terms, limit, submission.run)
+        call = Call(self._terms, limit, submission.run, submission.submitter)
         return call if self._goes_on(task, call) else None
 
     def pause(self, task: Task[Any]) -> bool:

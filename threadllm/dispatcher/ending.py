@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,12 +21,15 @@ class Ending:
     """
 
     def __init__(self, connections: Kept, watchdog: Watchdog, painter: Painter | None) -> None:
+        self._process = os.getpid()
         self._connections = connections
         self._watchdog = watchdog
         self._painter = painter
 
     def begin(self) -> None:
-        """Stop all of them; again and again, if need be."""
+        """Stop all of them; again and again, if need be. In a fork there are none of them."""
+        if self._process != os.getpid():
+            return
         self._connections.close()
         self._watchdog.close()
         if self._painter is not None:

@@ -87,6 +87,7 @@ class Feed(Generic[T, R]):
         start: Starts an item, which has that place in the input.
         window: How many items may be pulled and not yet handed back.
         run: What its items are part of; once that is stopped no more are pulled.
+        check_process: Raises in a fork of the process that the run is in.
         done: Called once no more will be pulled, and perhaps again.
     """
 
@@ -96,12 +97,14 @@ class Feed(Generic[T, R]):
         start: Callable[[int, T], Fed[T, R]],
         window: int,
         run: Run,
+        check_process: Callable[[], None],
         done: Callable[[], None] = lambda: None,
     ) -> None:
         self.window = window
         self.run = run
+        self.check_process = check_process
         self._start = start
-        self._done = done
+        self.done = done
         # Guards what follows, and the pulling: an input is no more made for two threads than a
         # generator is. Reentrant, as an input may itself use the dispatcher. Read without it.
         self._lock = threading.RLock()
@@ -132,7 +135,7 @@ class Feed(Generic[T, R]):
         """Pull no more."""
         with self._lock:
             self._ended = True
-        self._done()
+        self.done()
 
     def check(self) -> None:
         """Raise what ended the feed early: for when all that came before has been handed back.

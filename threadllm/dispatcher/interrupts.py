@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from socket import socketpair
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from threadllm.forks import after_fork
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from socket import socket
@@ -88,8 +90,7 @@ class Interrupts:
             with suppress(ValueError):  # a fork has none
                 self._runs.remove(run)
             first, is_told = self._first, self._handled > 1
-            if not self._runs and _is_main():  # the collector may end a run anywhere
-                self._put_back()
+            self._put_back_if_last()
             if is_told:  # perhaps before the watcher was
                 run.cut()
             elif first is not None:
@@ -119,8 +120,7 @@ class Interrupts:
     def disown(self) -> None:
         """In a fork: its signals are none of the runs that its parent reads."""
         self._runs.clear()
-        if self._ends is not None:
-            self._put_back(join=False)
+        self._put_back_if_last(join=False)
 
     def _install(self) -> None:
         ear, bell = self._ends = socketpair()
@@ -136,9 +136,10 @@ class Interrupts:
                 self._before[number] = handler
                 signal.signal(number, self._handle)
 
-    def _put_back(self, *, join: bool = True) -> None:
+    def _put_back_if_last(self, *, join: bool = True) -> None:
         """Undo `_install`, the handlers last: until then a signal is handed on."""
-        assert self._ends is not None, "it is asked for once"
+        if self._ends is None or self._runs or not _is_main():  # the collector may be anywhere
+            return
         (ear, bell), self._ends = self._ends, None
         rung = signal.set_wakeup_fd(self._rung_before)
         if rung not in {bell.fileno(), _NO_FD}:  # somebody's who came later
@@ -234,5 +235,4 @@ def _is_main() -> bool:
 
 
 INTERRUPTS = Interrupts()
-for register in [getattr(os, name) for name in ["register_at_fork"] if hasattr(os, name)]:
-    register(after_in_child=INTERRUPTS.disown)  # not on Windows
+after_fork(INTERRUPTS.disown)

@@ -67,6 +67,8 @@ class Keeping(Generic[T, R]):
         Raises:
             OptionError: It has no name that would be its own in another run.
         """
+        if not self._is_fed:  # the dispatcher is closed, and says so
+            self._submit(item)
         name = self._journal.name(item, NO_KEY if self._key is None else self._key(item))
         with self._lock:
             first = self._in_hand.get(name)

@@ -91,6 +91,7 @@ def read(
     with INTERRUPTS.heeded(run):
         try:
             while True:
+                feed.check_process()  # whoever reads on in a fork would wait for ever
                 if len(in_hand) < feed.window and feed.pull(take) and not order.is_ready():
                     continue
                 if not in_hand:

@@ -39,8 +39,8 @@ class Results(Generic[R]):
             pass
 
     def leave(self) -> None:
-        """Pull no more: nobody is to read what comes."""
-        self._feed.close()
+        """Let go of what pulling takes: who reads on is told that it is over."""
+        self._feed.done()
 
     def read(
         self, run: Interruptible, done: Callable[[Results[R]], None]
@@ -49,6 +49,7 @@ class Results(Generic[R]):
         with INTERRUPTS.heeded(run):
             try:
                 while self._fed:
+                    self._feed.check_process()
                     yield self._result_or_abandoned(self._fed.popleft())
                     self._pull()
                 self._feed.check()

@@ -94,6 +94,8 @@ class Staff:
 
     def close(self, *, cancel: bool = False) -> None:
         """Take no more; what was given is run, or begun no more: then calls that wait end, too."""
+        if self.threads.is_forked:
+            return
         if cancel:
             self._terms.stop()
         else:
@@ -111,6 +113,8 @@ class Staff:
         Raises:
             RuntimeError: This thread is one of those that are waited for.
         """
+        if self.threads.is_forked:  # they are its parent's, to end and to wait for
+            return
         self.workers.end(wait=wait)
         if wait:
             for keeping in self.submitter.keepings:
@@ -118,11 +122,13 @@ class Staff:
 
     def leave_unread(self) -> None:
         """Submit no more of what is not read."""
-        while self.unread:
+        while self.unread and not self.threads.is_forked:
             self.unread.pop().leave()
 
     def cancel(self, grace: float | None = None) -> None:
         """Take no more, and cancel all runs: see `Cancelling.cancel`."""
+        if self.threads.is_forked:
+            return
         self.leave_unread()
         self.workers.close()
         for run in self.submitter.runs:

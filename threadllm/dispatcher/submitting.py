@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from threadllm.call import Run, current
+from threadllm.call import Run
 from threadllm.dispatcher.feed import Feed, Submitted
 from threadllm.dispatcher.keeping import Keeping, job_of
 from threadllm.dispatcher.options import binder
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
+
+_DEEPEST = 16  # calls within calls in one thread; each takes some twenty frames of its stack
 
 
 class Submitter:
@@ -115,12 +117,13 @@ class Submitter:
         def start(index: int, item: T) -> Submitted[T, R]:
             return Submitted(index, index if key is None else key(item), item, add(item))
 
+        check_process = self._workers.check_process
         if journal is None:
-            return Feed(items, start, window, run)
+            return Feed(items, start, window, run, check_process)
         keeping = Keeping(journal.open(job_of(fn)), add, key, run, self._terms)
         with self._lock:
             self._keepings.add(keeping)
-        return Feed(items, keeping.start, window, run, keeping.end)
+        return Feed(items, keeping.start, window, run, check_process, keeping.end)
 
     def _begun(self, allowance: Allowance | None = None) -> Run:
         run = Run(allowance)
@@ -131,9 +134,26 @@ class Submitter:
     def _add(
         self, run: Callable[[], R], submission: Submission, need: Callable[[], object] | None
     ) -> Task[R]:
-        caller = current.get()
-        if caller is not None and caller.terms.quota is self._terms.quota:
-            caller.return_slot_in_hand()  # what it submits may need it, and it may wait for that
+        within = [] if submission.submitter is None else [*submission.submitter.lineage]
+        for call in within:
+            if call.terms.quota is self._terms.quota:
+                call.return_slot_in_hand()  # the task may need it, and the call wait for that
         task = Task(run, self._terms, submission, need)
-        self._workers.add(task)
+        if all(call.terms is not self._terms for call in within):
+            self._workers.add(task)
+        elif not self._workers.add(task, if_free=True):
+            self._run_here(task, len(within))
         return task
+
+    def _run_here(self, task: Task[R], depth: int) -> None:
+        """Run a task of a call that may wait for it, where no thread of its own is to be had.
+
+        Raises:
+            RuntimeError: Calls have submitted calls, and those others, to no end.
+        """
+        if depth > _DEEPEST:
+            raise RuntimeError(
+                f"calls that wait for calls, more than {_DEEPEST} deep, and no thread is free: "
+                "allow more threads, or call the function itself"
+            )
+        self._workers.run_here(task)

@@ -33,6 +33,7 @@ class Submission(NamedTuple):
         context: Of whoever submitted it, to be copied only.
         run: What it is part of.
         decimals: Whether it has a decimal context: one object, which its copies share.
+        submitter: The call in which it was submitted.
         limited: Whether it has a deadline.
         seconds: What it has from when it is first taken up.
         latest: The monotonic moment by which the call that submitted it must have ended.
@@ -41,6 +42,7 @@ class Submission(NamedTuple):
     context: Context
     run: Run
     decimals: bool
+    submitter: Call | None = None
     limited: bool = False
     seconds: float = math.inf
     latest: float = math.inf

@@ -8,6 +8,7 @@ many as it may have; so a second pool has the spares.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from functools import partial
@@ -74,6 +75,7 @@ class Threads:
     def __init__(self, number: int, make_pool: MakePool, prefix: str) -> None:
         self.pool = make_pool(number, prefix)
         self._number = number
+        self._process = os.getpid()
         self._make_spares = partial(make_pool, sys.maxsize, f"{prefix}-spare")
         self._lock = threading.Lock()  # guards what follows
         self._spares: ThreadPoolExecutor | None = None
@@ -121,6 +123,23 @@ class Threads:
             spares = self._spares
         if spares is not None:
             spares.shutdown(wait=False)
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a fork of the process that has the threads, and so has none."""
+        return self._process != os.getpid()
+
+    def check_process(self) -> None:
+        """See that the threads are here.
+
+        Raises:
+            RuntimeError: They are in the process that this one is a fork of.
+        """
+        if self.is_forked:
+            raise RuntimeError(
+                f"this dispatcher's threads are in process {self._process}, of which this one is "
+                "a fork: make a dispatcher in the process that uses it"
+            )
 
     def check_elsewhere(self) -> None:
         """See that this thread is none of them, as it is to wait for them.

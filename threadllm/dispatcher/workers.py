@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import os
 import threading
 from collections import deque
 from concurrent.futures.thread import BrokenThreadPool
@@ -41,19 +40,14 @@ class Workers:
     """
 
     def __init__(
-        self,
-        threads: Threads,
-        max_workers: int,
-        crew: Crew,
-        clock: Clock,
-        ending: Ending,
+        self, threads: Threads, max_workers: int, crew: Crew, clock: Clock, ending: Ending
     ) -> None:
         self._threads = threads
+        self.check_process = threads.check_process
         self._max_workers = max_workers
         self._crew = crew
         self._clock = clock
         self._ending = ending
-        self._process: int | None = None  # whose threads these are; each who writes writes the same
         self._lock = threading.RLock()  # guards all that follows
         self._work = threading.Condition(self._lock)
         self._all_left = threading.Condition(self._lock)
@@ -67,29 +61,38 @@ class Workers:
         self._drained = False
         self._broken: str | None = None  # why, if the pool's initializer failed
 
-    def add(self, task: Task[Any]) -> None:
-        """Take a new task.
+    def add(self, task: Task[Any], *, if_free: bool = False) -> bool:
+        """Take a new task; or only if there is a thread for it alone. Whether it was taken.
 
         Raises:
             RuntimeError: After `close`, when the pool's initializer has failed (BrokenThreadPool),
                 when no thread can be started, or in a fork of the process that has the threads.
         """
-        if self._process not in {None, os.getpid()}:
-            raise RuntimeError(
-                f"this dispatcher's threads are in process {self._process}, of which this one is "
-                "a fork: make a dispatcher in the process that uses it"
-            )
+        self.check_process()
         with self._lock:
             if self._broken is not None:
                 raise BrokenThreadPool(self._broken)
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
+            free = self._idle + self._max_workers - len(self._runners)
+            if if_free and free <= len(self._ready) + len(self._later):
+                return False
             self._ready.append(task)
             runner = self._lacking()
             if self._idle:
                 self._work.notify()
-        if runner is None:
-            return
+        if runner is not None:
+            self._begin(runner, task)
+        return True
+
+    def run_here(self, task: Task[Any]) -> None:
+        """Run a task to its end in this thread, as often as it takes."""
+        runner = Runner(self)
+        runner.thread = threading.current_thread()
+        while (due := self._crew.run(task, runner)) is not None:
+            self._crew.wait(task, due)
+
+    def _begin(self, runner: Runner, task: Task[Any]) -> None:
         try:
             self._start(runner, self._run)
         except BaseException:
@@ -208,7 +211,6 @@ class Workers:
                 self._hasten(lambda task: task.unwanted)
 
     def _start(self, runner: Runner, run: Callable[[Runner], None], *, spare: bool = False) -> None:
-        self._process = os.getpid()
         try:
             job = self._threads.start(runner, run, spare=spare)
         except BaseException:

@@ -241,6 +241,7 @@ class Delivery:
 
     def _prepare_next(self, last: _Try, wait: float) -> None:
         """Wait out a retry; after a 429, or as a probe, it waits in the line instead."""
+        self._call.check()
         rewind(self._request)
         if last.is_charged:
             moment = self._call.terms.now() + wait

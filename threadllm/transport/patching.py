@@ -17,6 +17,7 @@ import requests
 from requests import api, sessions
 
 from threadllm.call import current
+from threadllm.forks import after_fork
 from threadllm.transport import lane
 from threadllm.transport.mounted import get_adapter
 from threadllm.transport.originals import Originals, is_original
@@ -149,9 +150,16 @@ class _Patch:
             yield
         finally:
             with self._lock:
-                self._users -= 1
+                self._users = max(0, self._users - 1)
                 if self._users == 0:
                     self._uninstall()
+
+    def disown(self) -> None:
+        """In a fork: those who needed it are not here."""
+        self._lock = threading.Lock()  # that of before may be held, by nobody
+        if self._users:
+            self._users = 0
+            self._uninstall()
 
     def _install(self) -> None:
         for name in _METHODS:
@@ -182,4 +190,6 @@ class _Patch:
                 module.request = self._function.__wrapped__
 
 
-patched = _Patch().in_place
+_patch = _Patch()
+patched = _patch.in_place
+after_fork(_patch.disown)

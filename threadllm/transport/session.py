@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import requests
 
 from threadllm.call import Call, current
+from threadllm.forks import after_fork
 from threadllm.transport.mounted import get_adapter
 from threadllm.transport.steps.cookies import CallCookies
 from threadllm.transport.steps.environment import merge_environment_settings
@@ -82,6 +83,7 @@ class _Thread(threading.local):
 
 
 _thread = _Thread()
+after_fork(vars(_thread).clear)  # the connections of its sessions are its parent's
 
 
 def session() -> Session:

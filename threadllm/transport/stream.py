@@ -174,6 +174,8 @@ def follow(response: Response, exchange: Exchange) -> None:
         exchange.travels(raw.connection)  # that of an adapter of the user's own has not told it
         vars(raw).update(exchange=exchange, asked=response.request, usage=StreamUsage())
         raw.__class__ = _Followed
+        if exchange.is_left_over:
+            exchange.finish()
     else:
         if type(raw) is HTTPResponse and raw.length_remaining == 0:
             raw.drain_conn()  # the connection goes back before the slot does
