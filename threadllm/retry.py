@@ -14,12 +14,24 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal, get_args
 
 from threadllm.exceptions import OptionError
-from threadllm.providers import ERRORS, Reply, Verdict, is_transient, reply_of, verdict_on
+from threadllm.providers import (
+    ERRORS,
+    Reply,
+    Verdict,
+    advice,
+    is_transient,
+    reply_of,
+    seconds_to_wait,
+    verdict_on,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+_LEAST = 0.05  # seconds; a wait that is shorter helps nobody, and is asked for again and again
 _MOST_STEPS = 64  # of a wait that grows
+
+_SECONDS = ("wait_initial", "wait_max", "retry_after_max", "retry_after_stop", "give_up_after")
 
 Jitter = Literal["full", "random", "none"]
 
@@ -41,6 +53,8 @@ class Retry:
         respect_retry_after: Whether the wait that a provider asks for is kept.
         retry_after_max: Seconds; a provider that asks for more is taken to have asked for this.
             With 0 it is taken to have asked for nothing.
+        retry_after_stop: Seconds; a provider that asks for more ends the run with a `RunStopped`,
+            which says so. None lets no run end for that.
         give_up_after: Seconds after its first 429, or its first failure as a breaker's probe, at
             which a request is no longer tried again.
 
@@ -57,14 +71,15 @@ class Retry:
     exceptions: tuple[type[Exception], ...] = ()
     respect_retry_after: bool = True
     retry_after_max: float = 300.0
+    retry_after_stop: float | None = None
     give_up_after: float = 3600.0
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise OptionError(f"attempts={self.attempts}: at least 1, the first try, is needed")
-        for name in ("wait_initial", "wait_max", "retry_after_max", "give_up_after"):
+        for name in _SECONDS:
             seconds = getattr(self, name)
-            if not (math.isfinite(seconds) and seconds >= 0):
+            if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
                 raise OptionError(f"{name}={seconds}: give a number of seconds, 0 or more")
         if not (math.isfinite(self.wait_base) and self.wait_base >= 1):
             raise OptionError(f"wait_base={self.wait_base}: give a factor of 1 or more")
@@ -106,13 +121,36 @@ class Retry:
         """The seconds that are waited where a provider asks for some; None if it is not heeded."""
         if not asked or not self.respect_retry_after:
             return None
-        return min(asked, self.retry_after_max) or None
+        return min(max(asked, _LEAST), self.retry_after_max) or None
 
-    def verdict_on_error(self, error: BaseException) -> tuple[Verdict, Reply | None]:
+    def verdict_on(self, reply: Reply, wall: float) -> Verdict:
+        """The verdict on an answer that came at `wall`, seconds since 1970-01-01 UTC."""
+        verdict = verdict_on(reply, self.statuses)
+        if verdict in {Verdict.RETRY, Verdict.PACE} and self._too_long(reply, wall):
+            return Verdict.STOP
+        return verdict
+
+    def advice(self, reply: Reply, wall: float) -> str:
+        """For people: what to do about an answer whose verdict is STOP."""
+        wait = self._too_long(reply, wall)
+        if wait:
+            return f"The provider asks to wait {wait:g} s: run again after that."
+        return advice(reply)
+
+    def _too_long(self, reply: Reply, wall: float) -> float | None:
+        """The seconds that an answer asks to wait, if they are more than a run is to wait."""
+        if self.retry_after_stop is None:
+            return None
+        wait = seconds_to_wait(reply, now=wall)
+        return wait if wait is not None and wait > self.retry_after_stop else None
+
+    def verdict_on_error(
+        self, error: BaseException, wall: float = math.nan
+    ) -> tuple[Verdict, Reply | None]:
         """The verdict on an error by its shape, and the answer it carries, if any."""
         reply = reply_of(error)
         if reply is not None:
-            verdict = verdict_on(reply, self.statuses)
+            verdict = self.verdict_on(reply, wall)
         else:
             verdict = Verdict.RETRY if is_transient(error) else Verdict.FAIL
         if verdict in {Verdict.PACE, Verdict.STOP}:

@@ -236,6 +236,7 @@ class Client:
     ("fn", "name"),
     [
         (str, "builtins:str"),
+        (str.upper, "builtins:str.upper"),
         (Client().ask, "tests.dispatcher.test_keeping:Client.ask"),
         (Client(), "tests.dispatcher.test_keeping:Client"),
         (functools.partial(functools.partial(print, 1), 2), "builtins:print"),

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from threadllm.exceptions import CallCancelled, CallExpired, RunStopped
-from threadllm.providers import Verdict, advice, seconds_to_wait
+from threadllm.providers import Verdict, seconds_to_wait
 from threadllm.quota import Refusal
 from threadllm.redaction import text_of
 
@@ -163,7 +163,8 @@ class Crew:
 
     def _stop(self, run: Run, error: BaseException) -> bool:
         """Stop a run, if an error asks for it; whether it was going on."""
-        verdict, advised = self._read(error, advice)
+        policy, wall = self._terms.retry, self._terms.sleeper.clock.time()
+        verdict, advised = self._read(error, lambda reply: policy.advice(reply, wall))
         if verdict is not Verdict.STOP or advised is None:
             return False
 
@@ -179,7 +180,7 @@ class Crew:
         if not run.is_stopped or call.gave_up:
             return run.is_stopped
         mends = call.expired or (
-            self._may_mend(error) and self._read(error, advice)[0] in {Verdict.RETRY, Verdict.PACE}
+            self._may_mend(error) and self._read(error, bool)[0] in {Verdict.RETRY, Verdict.PACE}
         )
         return run.is_cancelled and mends
 
@@ -188,7 +189,8 @@ class Crew:
     ) -> tuple[Verdict, T | None]:
         """The verdict on an error, and something that the answer it carries says."""
         try:
-            verdict, reply = self._terms.retry.verdict_on_error(error)
+            wall = self._terms.sleeper.clock.time()
+            verdict, reply = self._terms.retry.verdict_on_error(error, wall)
             return verdict, None if reply is None else what(reply)
         except BaseException:
             return Verdict.FAIL, None  # an error whose own attributes raise has said nothing

@@ -237,7 +237,7 @@ def job_of(fn: Callable[..., object]) -> str:
         named = named.func
     if not hasattr(named, "__qualname__"):
         named = type(named)
-    module = named.__module__
+    module = getattr(named, "__module__", None) or "builtins"  # methods of theirs have none
     if module == "__main__":  # a script is what its file is called, however it is run
         module = Path(getattr(sys.modules[module], "__file__", None) or module).stem
     return f"{module}:{named.__qualname__}"

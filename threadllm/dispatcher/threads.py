@@ -75,7 +75,7 @@ class Threads:
     def __init__(self, number: int, make_pool: MakePool, prefix: str) -> None:
         self.pool = make_pool(number, prefix)
         self._number = number
-        self._process = os.getpid()
+        self._process: int | None = None  # whose they are, once there are any
         self._make_spares = partial(make_pool, sys.maxsize, f"{prefix}-spare")
         self._lock = threading.Lock()  # guards what follows
         self._spares: ThreadPoolExecutor | None = None
@@ -89,6 +89,7 @@ class Threads:
         Raises:
             RuntimeError: No thread can be had.
         """
+        self._process = os.getpid()
         with self._lock:
             pool = self.pool
             if spare or len(self._occupying) >= self._number:
@@ -127,7 +128,7 @@ class Threads:
     @property
     def is_forked(self) -> bool:
         """Whether this is a fork of the process that has the threads, and so has none."""
-        return self._process != os.getpid()
+        return self._process not in {None, os.getpid()}
 
     def check_process(self) -> None:
         """See that the threads are here.

@@ -29,7 +29,6 @@ from threadllm.providers import (
     parse_body,
     seconds_to_wait,
     usage_of,
-    verdict_on,
 )
 from threadllm.quota import Ended, Refusal, ended_by
 from threadllm.redaction import redact
@@ -214,7 +213,7 @@ class Delivery:
         if not is_error:
             return _Try(response, Verdict.OK)
         asked = terms.retry.heeded(seconds_to_wait(reply, now=wall))
-        verdict = verdict_on(reply, terms.retry.statuses)
+        verdict = terms.retry.verdict_on(reply, wall)
         if verdict is Verdict.PACE:
             permit.refusal = Refusal(asked, terms.retry.pause)
         elif verdict is Verdict.RETRY:
