@@ -15,7 +15,7 @@ from threadllm.simulator import Simulator
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"^    (.*threadllm (?:call|run|simulate) .*)$", README, re.MULTILINE)
+COMMANDS = re.findall(r"^    (.*threadllm (?:call|run|journal|simulate) .*)$", README, re.MULTILINE)
 DJANGO = next(block for block in BLOCKS if "django" in block)
 ARTICLES = {
     "articles/__init__.py": "",
@@ -57,8 +57,9 @@ ARTICLES = {
 }
 
 
-def test_the_examples_run(monkeypatch, capsys):
-    """The function of the first example is called by both, and every prompt is answered."""
+def test_the_examples_run(monkeypatch, capsys, tmp_path):
+    """The function of the first example is called by all, and every prompt is answered."""
+    monkeypatch.chdir(tmp_path)  # where the journal goes
     with Simulator() as simulator:
         monkeypatch.setenv("OPENAI_BASE_URL", simulator.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-readme")
@@ -67,11 +68,12 @@ def test_the_examples_run(monkeypatch, capsys):
             if block != DJANGO:
                 exec(compile(block, "README.md", "exec"), names)
         assert [type(answer) for answer in names["answers"]] == [str, str, str]
-        assert simulator.counts().by_status == {200: 9}
+        assert simulator.counts().by_status == {200: 12}
     figures = (
         r"3 of 3 ok\nmedian \d\.\d+ s\ntokens [1-9]\d+\n"
         rf"\(LineSnapshot\(origin='{simulator.url}', model='gpt-4o-mini', .*, pace=500, "
         r"limits=\(.*source='stated'.*\), paused=0\.0, breaker='closed'\),\)\n"
+        r"(What is a .*\? Answer .* False\n){3}"
     )
     assert re.fullmatch(figures, capsys.readouterr().out)
 

@@ -126,7 +126,8 @@ def test_a_fork_exits_at_once():
     """By the way of any Python process, its finalizers included."""
     out = python(
         """
-import os, threading, threadllm
+import os, threading, threadllm, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks, from Python 3.12 on
 held = threading.Event()
 pool = threadllm.Dispatcher(2, progress=lambda **_: threadllm.testing and Bar(), deadline=60)
 class Bar:

@@ -382,7 +382,8 @@ def test_a_fork_has_no_part_in_the_signals_of_its_parent():
     """Its own are as they were before the run, and the run hears none of them."""
     out = python(
         """
-import os, signal, threadllm
+import os, signal, threadllm, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks, from Python 3.12 on
 pool = threadllm.Dispatcher(1)
 outcomes = pool.outcomes(str, range(3))
 next(outcomes)

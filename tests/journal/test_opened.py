@@ -273,6 +273,7 @@ def test_who_holds_it_may_be_unknown(opened, path):
     lock.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_neither_holds_nor_lets_go(opened):
     """Its parent goes on as before; when that has let go, the fork keeps nobody out."""
     journal = opened()
