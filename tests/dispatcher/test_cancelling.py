@@ -156,7 +156,7 @@ def test_cancelling_while_calls_end_loses_none(eager_switching):
         futures = [pool.submit(str, n) for n in range(12)]
         for _ in range(round_ % 12):
             futures[0].done()
-        pool.cancel(grace=round_ % 2)
+        pool.cancel(grace=PATIENCE * (round_ % 2))
         pool.shutdown()
         ended = [future.cancelled() or future.exception() is None for future in futures]
         assert [future.done() for future in futures] == [True] * 12

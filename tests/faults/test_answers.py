@@ -45,7 +45,7 @@ def test_fault_01_to_03_a_429_is_a_pause_for_all(serve, headers, seconds):
 
     assert [one.error for one in outcomes] == [None] * 20
     assert {one.attempts for one in outcomes} == {1}
-    assert seconds <= took < 3 * seconds + 30
+    assert seconds <= took < 150
     assert len(server.requests) == 23
 
 

@@ -88,8 +88,9 @@ class Run:
     def cancel(self) -> list[object]:
         """Stop it for those who want no more; the items in progress, of which no more will be."""
         with self._lock:
-            if self.stop(lambda done: RunStopped(_CANCELLED, done=done)):
-                self._is_cancelled = True
+            if self._make_error is None:
+                self._is_cancelled = True  # first: whoever sees that it is stopped asks why
+                self.stop(lambda done: RunStopped(_CANCELLED, done=done))
             return [*self._taken_up]
 
     def error(self) -> Exception:

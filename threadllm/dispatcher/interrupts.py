@@ -187,7 +187,7 @@ class Interrupts:
             if passed_on != _NO_FD:
                 with suppress(OSError):
                     os.write(passed_on, note)
-            if number not in _SIGNALS:
+            if number not in _SIGNALS or not self._runs:  # it is handed on, and no run's
                 continue
             heard += 1
             if heard > _LAST and self._is_behind:  # it has had its time
