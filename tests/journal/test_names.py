@@ -96,3 +96,14 @@ def test_an_item_without_content_of_its_own_needs_a_key(item):
 
     assert str(refused.value).startswith("an item has no name for the journal: a value of type ")
     assert str(refused.value).endswith("has no form in JSON. Give key=")
+
+
+def test_what_is_no_journal_is_refused_and_what_names_one_is_one():
+    """A path is enough."""
+    from threadllm import Journal
+    from threadllm.journal import checked_journal
+
+    journal = Journal("run.db", version="2")
+    assert checked_journal(journal) is journal
+    assert checked_journal("run.db") == Journal("run.db")
+    assert checked_journal(None) is None

@@ -339,3 +339,50 @@ def test_the_path_may_be_any_that_python_takes(tmp_path):
         tell(journal, "k", "v")
         journal.close()
         assert Path(path).is_file()
+
+
+def test_a_copy_in_a_fork_lets_nothing_go(opened, monkeypatch):
+    """It has neither the lock nor the file, though it looks as if it had."""
+    journal = opened()
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_process", 0)
+        patch.setattr(journal._hold, "_process", 0)
+        journal.close()
+        journal._hold.let_go()
+    assert tell(journal, "k", "v") is None
+    with pytest.raises(OptionError, match="another run of this process"):
+        opened()
+
+
+def test_once_broken_it_stays_so(opened, monkeypatch):
+    """Nothing is written after what could not be: it would look as if all were there."""
+    journal, put = opened(), Store.put
+
+    def full(store, rows):
+        monkeypatch.setattr(Store, "put", put)
+        raise JournalError(store.path, "database or disk is full")
+
+    monkeypatch.setattr(Store, "put", full)
+    errors = [tell(journal, n, n) for n in range(2)]
+
+    assert [str(error).partition(": ")[2] for error in errors] == ["database or disk is full."] * 2
+    assert found(journal, 1) is None
+
+
+def test_a_write_that_fails_is_taken_back(opened):
+    """The file is as before, and the error says what to do."""
+    journal = opened()
+    journal._store._writing.execute(
+        "CREATE TRIGGER refuses BEFORE INSERT ON items BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    error = tell(journal, "k", "v")
+
+    assert "Free some space, then run again" in str(error)
+    assert not journal._store._writing.in_transaction
+
+
+def test_a_lock_that_cannot_be_made_is_told(opened, path):
+    """Such as where a folder has its name."""
+    Path(f"{path}-lock").mkdir()
+    with pytest.raises(OptionError, match="unable to open database file"):
+        opened()

@@ -118,3 +118,14 @@ def test_a_vacuum_that_fails_is_told_and_lets_go(journal, path, monkeypatch):
     with pytest.raises(JournalError, match="database or disk is full"):
         reading.vacuum(path)
     Journal(path).open(JOB).close()
+
+
+def test_a_journal_that_cannot_be_opened_is_refused(journal, path, monkeypatch):
+    """Though it could be looked at a moment before."""
+
+    def gone(path):
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(reading, "connect", gone)
+    with pytest.raises(OptionError, match="unable to open database file"):
+        reading.summary(path)
