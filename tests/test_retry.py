@@ -223,3 +223,23 @@ def test_an_error_is_judged_by_its_answer_or_its_class(error, options, verdict):
         reply = Reply(error.status_code, {"retry-after": "7"}, error.body)
 
     assert Retry(**options).verdict_on_error(error) == (verdict, reply)
+
+
+def test_what_is_refused_for_its_own_sake_is_final():
+    """A 400 is; what passes, what stops a run, and what says nothing are not."""
+
+    class OddError(Exception):
+        @property
+        def status_code(self):
+            raise LookupError
+
+    def error(status):
+        made = Exception()
+        made.status_code = status
+        return made
+
+    policy = Retry()
+    final = [policy.is_final(error(status)) for status in (400, 404, 422, 401, 429, 503)]
+    assert final == [True, True, True, False, False, False]
+    assert not policy.is_final(OddError())
+    assert not policy.is_final(ValueError())

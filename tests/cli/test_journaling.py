@@ -91,3 +91,16 @@ def test_a_damaged_one_is_told(cli, journal):
 
     assert (done.status, done.out) == (1, "")
     assert "no such table: items. Is the file damaged? Nothing was changed" in done.err
+
+
+def test_show_of_one_without_troubles_is_short(cli, tmp_path):
+    """How many, and no more."""
+    fine = Journal("fine.db").open("llm:ask")
+    tell(fine, "k", "v")
+    fine.close()
+    done = cli("journal", "show", "fine.db")
+
+    assert [line.partition(" items")[0] for line in done.out.splitlines()] == [
+        "journal of llm:ask: 1",
+        "  ok: 1",
+    ]

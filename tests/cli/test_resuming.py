@@ -273,3 +273,41 @@ def test_a_disk_that_is_full_in_the_end_leaves_both_lines(run, monkeypatch):
     assert len(records("out.jsonl")) == 5
     assert run().status == 0
     assert len(values("out.jsonl")) == 4
+
+
+@pytest.mark.parametrize("size", [5, 70_000, 200_000])
+def test_a_file_of_one_torn_line_is_begun_anew(run, size):
+    """However long that is, and whatever stands before it."""
+    run("--resume", "--ordered")
+    whole = Path("out.jsonl").read_text()
+    for before in ("", whole):
+        Path("out.jsonl").write_text(before + "x" * size)
+        run("--ordered", "--retry-failed", "none")
+        assert Path("out.jsonl").read_text() == whole
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--fail-fast"], "--fail-fast"),
+        (["--max-failures", 0], "--max-failures 0"),
+        (["--max-failures", "0.5%"], "--max-failures 0.5%"),
+    ],
+)
+def test_a_run_is_stopped_by_too_many_failures(run, option, said):
+    """What is done is kept, and the rest can be run later."""
+    done = run(*option, "-c", 1)
+
+    assert (done.status, calls()[:2]) == (1, ["a", "b"])
+    assert done.err.endswith(
+        f"stopped: more items have failed than {said} allows. What is written is kept\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["-1", "x", "101%", "1.5"])
+def test_failures_that_cannot_be_allowed_are_refused(run, text):
+    """As argparse refuses."""
+    done = run(f"--max-failures={text}")
+
+    assert done.status == 2
+    assert f"'{text}': give a whole number, or a share such as 5%" in done.err

@@ -161,3 +161,29 @@ def test_cancelling_while_calls_end_loses_none(eager_switching):
         ended = [future.cancelled() or future.exception() is None for future in futures]
         assert [future.done() for future in futures] == [True] * 12
         assert all(ended) or round_ % 2 == 0
+
+
+def test_whose_deadline_comes_as_it_ends_is_ended_once(clock, held):
+    """Whoever has claimed it ends it."""
+    pool = Dispatcher(1, deadline=5, clock=clock)
+    future = begun(pool, held)
+    (runner,) = pool._staff.workers._runners
+    assert runner.task.claim()
+    clock.advance(5)
+    until(lambda: not pool._staff.deadlines._watchdog._watched)
+    assert not future.done()
+    held.set()
+    pool.shutdown()
+
+
+def test_a_copy_in_a_fork_cancels_nothing(held, monkeypatch):
+    """What is in flight is its parent's."""
+    pool = Dispatcher(1)
+    running = begun(pool, held, "parent")
+    with monkeypatch.context() as patch:
+        patch.setattr(pool._staff.threads, "_process", 0)
+        pool.cancel(grace=0)
+        pool.shutdown(cancel_futures=True)
+    held.set()
+    assert running.result(PATIENCE) == ("parent",)
+    pool.shutdown()

@@ -449,3 +449,45 @@ def test_a_run_that_was_begun_and_forgotten_leaves_nothing():
 
     assert now() == before
     assert [one.name for one in threading.enumerate() if "signals" in one.name] == []
+
+
+def test_handlers_are_put_back_in_a_fork_of_ones_own():
+    """As in one whose threads are elsewhere: the run goes on without them."""
+    before, interrupts = now(), Interrupts()
+    with interrupts.heeded(Told()):
+        interrupts.disown()
+        assert now() == before
+    assert now() == before
+
+
+def test_an_interrupt_while_the_block_waits_breaks_off_what_is_in_flight(held):
+    """The first one has ended the block, and its grace goes on."""
+
+    def interrupt():
+        until(lambda: pool._staff.submitter.runs[0].is_cancelled)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    pool = Dispatcher(1, grace=PATIENCE)
+    future = pool.submit(held.wait, PATIENCE)
+    thread = threading.Thread(target=interrupt)
+    with pytest.raises(KeyboardInterrupt), pool:
+        until(future.running)
+        thread.start()
+        raise KeyboardInterrupt
+    thread.join()
+
+    assert isinstance(future.exception(), RunStopped)
+    assert not held.is_set()
+
+
+def test_an_error_of_the_ending_is_raised(monkeypatch):
+    """Such as of a thread that would wait for itself."""
+    pool = Dispatcher(1)
+
+    def leave():
+        with pool:
+            raise KeyboardInterrupt
+
+    with pytest.raises(RuntimeError, match="cannot join current thread"):
+        pool.submit(leave).result(PATIENCE)
+    pool.shutdown()

@@ -259,3 +259,42 @@ def test_a_scripts_function_is_called_by_its_file(monkeypatch):
     assert job_of(ask) == "llm:ask"
     monkeypatch.delattr(sys.modules["__main__"], "__file__")
     assert job_of(ask) == "__main__:ask"
+
+
+def test_a_map_that_is_read_on_after_an_error_is_told(path):
+    """Its journal is another's by then."""
+
+    def body():
+        with Dispatcher(1) as pool:
+            values.append(pool.map(str, itertools.count(), journal=path))
+            next(values[0])
+            raise LookupError
+
+    values = []
+    with pytest.raises(LookupError):
+        body()
+    Journal(path).open("builtins:str").close()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        list(values[0])
+
+
+def test_what_was_asked_for_twice_and_not_finished_has_no_outcome(path, held):
+    """Neither the first nor the second time, and is counted neither time."""
+    here = threading.Event()
+
+    def call(item):
+        here.set()
+        held.wait(PATIENCE)
+
+    def items():
+        yield from ("a", "a")
+        assert here.wait(PATIENCE)
+        pool.cancel(grace=0)
+
+    seen = []
+    with Dispatcher(1) as pool:
+        with pytest.raises(RunStopped):
+            seen.extend(pool.outcomes(call, items(), journal=path, buffersize=3))
+        held.set()
+
+    assert (seen, pool.totals.done) == ([], 0)

@@ -101,3 +101,23 @@ def test_closed_it_is_one_file_but_for_the_lock(path, opened):
     journal.close()
 
     assert sorted(bytes_beside(path)) == ["run.db", "run.db-lock"]
+
+
+def test_what_was_killed_before_it_was_one_becomes_one(path, opened):
+    """A database with nothing in it."""
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE a (b)")
+        database.execute("DROP TABLE a")
+    database.close()
+    assert Path(path).stat().st_size
+    assert tell(opened(), "k", "v") is None
+
+
+def test_one_without_its_table_is_refused(path, opened):
+    """Somebody has been at it."""
+    opened().close()
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE journal")
+    database.close()
+    with pytest.raises(OptionError, match="no such table: journal"):
+        opened()

@@ -342,3 +342,18 @@ def test_a_streamed_answer_without_a_body_gives_its_connection_back_with_its_slo
 
     assert [outcome.ok for outcome in run(work, range(5))] == [True] * 5
     assert server.connections == 1
+
+
+def test_a_stream_that_outlives_its_call_holds_no_slot(sim):
+    """Though it is opened after the call has ended, and dropped unread."""
+    contexts, body = [], chat_body(stream=True)
+    with threadllm.Dispatcher(1) as pool:
+        pool.submit(lambda: contexts.append(copy_context())).result()
+
+        def leave():
+            threadllm.session().post(sim.url + CHAT, json=body, stream=True, timeout=5)
+
+        for _ in range(3):
+            contexts[0].copy().run(leave)
+        assert pool.quota.slots.in_use == 0
+    gc.collect()

@@ -157,13 +157,16 @@ class Interrupts:
         self._is_behind = False
         if number in _NUDGES:
             return
-        if not self._runs:
+        if self._runs:
+            self._take_in(signal.Signals(number))
+        else:
             self._hand_on(signal.Signals(number))
-            return
+
+    def _take_in(self, number: signal.Signals) -> None:
         self._handled += 1
-        self._first = self._first or signal.Signals(number)
+        self._first = self._first or number
         if self._handled > 1:
-            self._hand_on(signal.Signals(number))
+            self._hand_on(number)
         elif self._is_feeding:
             self._is_feeding = False
             raise _FeedingInterruptedError

@@ -56,10 +56,9 @@ class Keeping(Generic[T, R]):
         self._run = run
         self._terms = terms
         self._lock = threading.RLock()  # guards what follows
-        self._at_rest = threading.Condition(self._lock)
         self._in_hand: dict[Name, _Kept[T, R]] = {}
         self._is_fed = True
-        self._closes = self._is_closed = False
+        self._closes = False
 
     def start(self, index: int, item: T) -> Fed[T, R]:
         """Begin an item, unless it is remembered, or begun already.
@@ -111,22 +110,12 @@ class Keeping(Generic[T, R]):
         kept.pass_on()
         self._close_if_done()
 
-    def join(self) -> None:
-        """Wait until the journal has what was begun, and is closed if no more comes."""
-        with self._lock:
-            while self._in_hand or not (self._is_fed or self._is_closed):
-                self._at_rest.wait()
-
     def _close_if_done(self) -> None:
         with self._lock:
-            self._at_rest.notify_all()
             if self._is_fed or self._in_hand or self._closes:
                 return
             self._closes = True
         self._journal.close()
-        with self._lock:
-            self._is_closed = True
-            self._at_rest.notify_all()
 
 
 class _Kept(Generic[T, R]):

@@ -108,17 +108,13 @@ class Staff:
                 self._crew.drop(task)
 
     def end(self, *, wait: bool) -> None:
-        """Let go of the threads, after `close`; perhaps wait until all is done, and kept.
+        """Let go of the threads, after `close`; perhaps wait until all is done.
 
         Raises:
             RuntimeError: This thread is one of those that are waited for.
         """
-        if self.threads.is_forked:  # they are its parent's, to end and to wait for
-            return
-        self.workers.end(wait=wait)
-        if wait:
-            for keeping in self.submitter.keepings:
-                keeping.join()
+        if not self.threads.is_forked:  # else they are its parent's, to end and to wait for
+            self.workers.end(wait=wait)
 
     def leave_unread(self) -> None:
         """Submit no more of what is not read."""

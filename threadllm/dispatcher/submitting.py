@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from threadllm.call import Run
@@ -62,14 +62,7 @@ class Submitter:
         # time, of which one then goes on by itself.
         self._run = Run()
         self._runs: WeakSet[Run] = WeakSet([self._run])  # guarded by _lock
-        self._keepings: WeakSet[Keeping[Any, Any]] = WeakSet()  # likewise
         self._lock = threading.Lock()
-
-    @property
-    def keepings(self) -> list[Keeping[Any, Any]]:
-        """What stands between runs and their journals."""
-        with self._lock:
-            return [*self._keepings]
 
     @property
     def runs(self) -> list[Run]:
@@ -121,8 +114,6 @@ class Submitter:
         if journal is None:
             return Feed(items, start, window, run, check_process)
         keeping = Keeping(journal.open(job_of(fn)), add, key, run, self._terms)
-        with self._lock:
-            self._keepings.add(keeping)
         return Feed(items, keeping.start, window, run, check_process, keeping.end)
 
     def _begun(self, allowance: Allowance | None = None) -> Run:
