@@ -386,3 +386,12 @@ def test_a_lock_that_cannot_be_made_is_told(opened, path):
     Path(f"{path}-lock").mkdir()
     with pytest.raises(OptionError, match="unable to open database file"):
         opened()
+
+
+def test_a_lock_that_is_something_else_is_told(opened, path):
+    """It is not taken for one that somebody holds."""
+    with sqlite3.connect(f"{path}-lock") as database:
+        database.execute("CREATE TABLE holder (one, other)")
+    database.close()
+    with pytest.raises(OptionError, match="holder has 2 columns"):
+        opened()

@@ -120,7 +120,7 @@ class Interrupts:
     def disown(self) -> None:
         """In a fork: its signals are none of the runs that its parent reads."""
         self._runs.clear()
-        self._put_back_if_last(join=False)
+        self._put_back_if_last()
 
     def _install(self) -> None:
         ear, bell = self._ends = socketpair()
@@ -136,7 +136,7 @@ class Interrupts:
                 self._before[number] = handler
                 signal.signal(number, self._handle)
 
-    def _put_back_if_last(self, *, join: bool = True) -> None:
+    def _put_back_if_last(self) -> None:
         """Undo `_install`, the handlers last: until then a signal is handed on."""
         if self._ends is None or self._runs or not _is_main():  # the collector may be anywhere
             return
@@ -145,8 +145,7 @@ class Interrupts:
         if rung not in {bell.fileno(), _NO_FD}:  # somebody's who came later
             signal.set_wakeup_fd(rung)
         bell.close()
-        if join:
-            self._watcher.join()
+        self._watcher.join()  # in a fork it is known to have ended
         ear.close()
         self._first, self._handled, self._is_behind = None, 0, False
         for number in (*_NUDGES, *_SIGNALS):
