@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.killing import Forks
 from threadllm.journal import reading
+from threadllm.journal.store import check
 from threadllm.simulator import Latency, Simulator
 
 KILLS = 200
@@ -49,7 +50,7 @@ class Round:
 
     def kept(self):
         """What the journal holds, by prompt; nothing while it is not yet one."""
-        if not self.journal.exists() or not self.journal.stat().st_size:
+        if check(str(self.journal)):
             return {}
         found = {}
         for record in reading.records(str(self.journal)):

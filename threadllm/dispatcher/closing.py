@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from threadllm.dispatcher.interrupts import orderly_end
+from threadllm.dispatcher.interrupts import INTERRUPTS, orderly_end
 from threadllm.dispatcher.options import checked_grace
 
 if TYPE_CHECKING:
@@ -31,15 +32,15 @@ class Closing(Executor):
         error they were parked for, and those in flight are finished. Ctrl-C while this waits has
         the same effect, and is then raised.
         """
-        staff = self._staff
-        try:
-            staff.close(cancel=cancel_futures)
-            staff.end(wait=wait)
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C, while it fed or waited
-            self._leave(wait=wait)
-            raise
+        with INTERRUPTS.heeded(_Ending(self._staff)):
+            try:
+                self._staff.close(cancel=cancel_futures)
+                self._staff.end(wait=wait)
+            except Exception:
+                raise
+            except BaseException:  # of an input, or the second Ctrl-C
+                self._leave(wait=wait)
+                raise
 
     def cancel(self, *, grace: float | None = None) -> None:
         """End all runs, and take no more: as the first signal does, from any thread, at once.
@@ -81,13 +82,32 @@ class Closing(Executor):
                 self._leave()
 
     def _leave(self, *, wait: bool = True) -> None:
-        """Cancel, and wait for what is in flight; what comes meanwhile breaks that off."""
-        try:
-            self.cancel()
+        """Cancel, and wait for what is in flight; a signal that comes meanwhile breaks that off."""
+        with INTERRUPTS.heeded(_Leaving(self._staff)):
+            self._staff.cancel()
             self._staff.end(wait=wait)
-        except Exception:
-            raise
-        except BaseException:
-            self.cancel(grace=0)
-            self._staff.end(wait=wait)
-            raise
+
+
+class _Ending:
+    """A dispatcher that is shut down, as signals see it: see `Interruptible`."""
+
+    def __init__(self, staff: Staff) -> None:
+        self._staff = staff
+
+    def interrupt(self, signal_name: str) -> None:
+        """See `Interruptible.interrupt`."""
+        self._staff.cancel()
+        self._staff.cancelling.tell(signal_name)
+
+    def cut(self) -> None:
+        """See `Interruptible.cut`."""
+        self._staff.cancel(0.0)
+
+
+class _Leaving(_Ending):
+    """One that was left by Ctrl-C: the next signal is the second."""
+
+    def interrupt(self, signal_name: str) -> None:
+        """See `Interruptible.interrupt`. In the main thread it is of a signal that came before."""
+        if threading.current_thread() is not threading.main_thread():
+            self.cut()
