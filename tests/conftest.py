@@ -20,10 +20,10 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without the option what is marked `sdks` is left out; with it nothing of it is skipped."""
-    if config.getoption("sdks"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("sdks")]
+    """Leave out what is marked `sdks` without the option, and `soak` unless it is asked for."""
+    wanted = {"sdks": config.getoption("sdks"), "soak": "soak" in config.getoption("markexpr")}
+    marks = [mark for mark, is_wanted in wanted.items() if not is_wanted]
+    left_out = [item for item in items if any(map(item.get_closest_marker, marks))]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
 

@@ -1,4 +1,5 @@
 import ast
+import re
 import subprocess
 import sys
 from itertools import chain
@@ -9,6 +10,7 @@ import pytest
 import threadllm
 
 PACKAGE = Path(threadllm.__file__).parent
+TESTS = Path(__file__).parent
 # What stands on which floor. Imports go down, or stay on their floor; none goes up.
 FLOORS = {
     "cli": 9,
@@ -108,6 +110,25 @@ def test_a_library_is_imported_by_its_own_room_alone(library):
         if room_of(module) == library
     }
     assert importers == {SOLE_IMPORTERS[library]}
+
+
+def test_no_file_is_read_that_may_run_code():
+    """No pickle, and nothing else whose files do what they say."""
+    imported = {room_of(module) for file in FILES for module, _ in imports(file)}
+    assert imported & {"dill", "marshal", "pickle", "shelve"} == set()
+
+
+def test_each_fault_has_its_test():
+    """Those of the rows 1 to 30 of the fault matrix are named after them."""
+    names = chain.from_iterable(
+        re.findall(r"^def (test_fault_\d\d_(?:(?:to|and)_\d\d_)?)", file.read_text(), re.MULTILINE)
+        for file in TESTS.rglob("test_*.py")
+    )
+    tested = set()
+    for name in names:
+        first, *last = map(int, re.findall(r"\d\d", name))
+        tested |= {*range(first, last[0] + 1)} if "_to_" in name else {first, *last}
+    assert tested == {*range(1, 31)}
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

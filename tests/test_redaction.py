@@ -6,7 +6,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadllm.redaction import redact, without_keys
+from threadllm.redaction import redact, text_of, without_keys
 
 KEY = "sk-planted-0123456789"
 HIDDEN = "[redacted]"
@@ -14,7 +14,7 @@ PRINTABLE = "".join(map(chr, range(33, 127)))
 NESTED = r'{"body": "{\"api_key\": \"¤\", \"n\": 1}"}'
 
 
-def text_of(send, *args, **options):
+def said_by(send, *args, **options):
     """What requests says of a request that cannot be made."""
     with pytest.raises((requests.RequestException, ValueError)) as caught:
         send(*args, **options)
@@ -32,7 +32,7 @@ def nowhere():
 
 def test_a_key_in_a_query_is_hidden_in_a_connection_error(nowhere):
     """The path and the cause stay, the values of the query go."""
-    text = text_of(requests.get, f"{nowhere}/v1?key={KEY}&model=m", proxies={"http": ""})
+    text = said_by(requests.get, f"{nowhere}/v1?key={KEY}&model=m", proxies={"http": ""})
 
     assert KEY in text
     assert redact(text) == text.replace(KEY, HIDDEN).replace("model=m", f"model={HIDDEN}")
@@ -42,7 +42,7 @@ def test_a_key_in_a_query_is_hidden_in_a_connection_error(nowhere):
 def test_a_key_with_a_line_end_is_hidden(nowhere, ending):
     """Whichever layer refuses the header, it prints it; all of it goes."""
     headers = {"Authorization": f"Bearer {KEY}{ending}"}
-    text = text_of(requests.get, nowhere, headers=headers)
+    text = said_by(requests.get, nowhere, headers=headers)
 
     assert KEY in text
     assert redact(text) in {
@@ -56,7 +56,7 @@ def test_a_key_with_a_line_end_is_hidden(nowhere, ending):
 
 def test_a_key_that_is_no_text_is_hidden(nowhere):
     """The client prints a header of the wrong type twice."""
-    text = text_of(requests.get, nowhere, headers={"x-api-key": [KEY]})
+    text = said_by(requests.get, nowhere, headers={"x-api-key": [KEY]})
 
     assert text.count(KEY) == 2
     assert redact(text) == (
@@ -66,7 +66,7 @@ def test_a_key_that_is_no_text_is_hidden(nowhere):
 
 def test_a_key_in_a_url_that_requests_refuses_is_hidden():
     """An address with a slip in its scheme is printed whole."""
-    text = text_of(requests.get, f"htp://us:{KEY}@host/?key={KEY}")
+    text = said_by(requests.get, f"htp://us:{KEY}@host/?key={KEY}")
 
     assert redact(text) == (
         "No connection adapters were found for 'htp://[redacted]@host/?key=[redacted]'"
@@ -245,7 +245,7 @@ def test_no_key_survives_as_user_or_password(key):
 @given(keys)
 def test_no_key_survives_in_a_header_that_is_refused(key):
     """Whatever the key, the error of requests is printed without it."""
-    text = text_of(
+    text = said_by(
         requests.Request("GET", "http://h/", headers={"x-planted": f"{key}\r\n"}).prepare
     )
 
@@ -270,3 +270,15 @@ def test_a_json_value_is_shown_without_keys():
             "codes": [401, None, "Bearer [redacted] is not valid"],
         }
     }
+
+
+@pytest.mark.parametrize("before", [0, 20, 70, 150])
+def test_an_error_of_json_says_how_its_text_begins(before):
+    """Without keys, be they cut off in the middle."""
+    page = f"<p>{'x' * before} key={KEY}&api_key={KEY} and so on</p>"
+    error = requests.JSONDecodeError("Expecting value", page, 0)
+    text = text_of(error)
+
+    assert text.startswith(f"{error}; it begins: '<p>x" if before else f"{error}; it begins: '<p> ")
+    assert len(text) < 150
+    assert KEY[:12] not in text

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from functools import cache
+from json import JSONDecodeError
 
 _HIDDEN = "[redacted]"
+_START = 80  # characters of a text that are quoted
 
 # What follows a secret in a sentence or in source is not part of it, unless nothing else is there.
 _TRAIL = r".,;:!?)\]}'\\"
@@ -100,10 +102,16 @@ def redact(text: str) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """The error's text without keys, even where asking for it raises."""
+    """The error's text without keys, even where asking for it raises.
+
+    That of JSON which is none says how it begins: most often it is a page, and says why.
+    """
     text = "(its text cannot be had: its __str__ raises)"
     with suppress(Exception):
         text = str(error)
+    if isinstance(error, JSONDecodeError):
+        start = redact(error.doc[: 2 * _START])  # a key may be half within
+        text = f"{text}; it begins: {start[:_START]!r}"
     return redact(text)
 
 

@@ -74,7 +74,7 @@ def test_without_a_journal_a_file_with_results_is_left_alone(run):
 
 
 @pytest.mark.parametrize("torn", [0, 1, 30, 150])
-def test_a_torn_end_is_repaired(run, torn):
+def test_fault_24_a_torn_end_is_repaired(run, torn):
     """Wherever the last line was cut; the next one is not swallowed, and none is there twice."""
     run("--resume", "--ordered")
     whole = Path("out.jsonl").read_bytes()

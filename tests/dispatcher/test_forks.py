@@ -45,7 +45,7 @@ def raises(act):
     return False
 
 
-def test_a_dispatcher_of_the_parent_is_refused(held):
+def test_fault_29_a_dispatcher_of_the_parent_is_refused(held):
     """By each way in; and it can be left and shut down, though its calls go on in the parent."""
     with Dispatcher(8) as pool:
         running = begun(pool, held, "parent")
@@ -73,7 +73,7 @@ def test_a_dispatcher_of_the_parent_is_refused(held):
         assert list(values) == [True, True]
 
 
-def test_a_dispatcher_of_its_own_works(held):
+def test_fault_29_a_dispatcher_of_its_own_works(held):
     """With requests and all, while the parent's is at work."""
     with Simulator() as sim, Dispatcher(2) as pool:
         begun(pool, held)

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import threading
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from socket import socketpair
 
@@ -478,6 +479,51 @@ def test_an_interrupt_while_the_block_waits_breaks_off_what_is_in_flight(held):
 
     assert isinstance(future.exception(), RunStopped)
     assert not held.is_set()
+
+
+def test_the_second_while_it_is_shut_down_breaks_off_what_is_in_flight(held):
+    """The first has cancelled, and let it go on."""
+
+    def interrupt():
+        until(lambda: future.running() and INTERRUPTS._runs)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        until(lambda: pool._staff.submitter.runs[0].is_cancelled)
+        assert not future.done()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    pool = Dispatcher(1, grace=PATIENCE)
+    future = pool.submit(held.wait, PATIENCE)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        pool.shutdown()
+    thread.join()
+
+    assert isinstance(future.exception(), RunStopped)
+    assert not held.is_set()
+
+
+def test_an_input_that_ends_the_program_at_the_shutdown_cancels():
+    """The rest of it is submitted then; what is in flight ends, and what waits is not begun."""
+    begun, done = threading.Event(), []
+
+    def items():
+        yield from range(3)
+        begun.set()
+        raise SystemExit(3)
+
+    def call(item):
+        assert begun.wait(PATIENCE)
+        done.append(item)
+
+    pool = Dispatcher(1)
+    results = pool.map(call, items(), buffersize=1)
+    with pytest.raises(SystemExit):
+        pool.shutdown()
+
+    assert done in ([], [0])
+    with pytest.raises((RunStopped, CancelledError)):
+        list(results)
 
 
 def test_an_error_of_the_ending_is_raised(monkeypatch):

@@ -16,7 +16,7 @@ from threadllm.testing import FakeClock
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("way", ["submit", "map", "outcomes"])
-def test_a_full_pool_runs_what_its_calls_wait_for(workers, way):
+def test_fault_30_a_full_pool_runs_what_its_calls_wait_for(workers, way):
     """However many of them wait at once."""
 
     def inner(n):
@@ -58,7 +58,7 @@ def test_calls_may_go_several_deep():
         assert pool.submit(down, 12).result(PATIENCE) == 12
 
 
-def test_calls_that_go_on_for_ever_are_told():
+def test_fault_30_calls_that_go_on_for_ever_are_told():
     """Before the stack ends; the dispatcher is as well as before."""
     with Dispatcher(1) as pool:
 

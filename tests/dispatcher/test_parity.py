@@ -53,7 +53,7 @@ def test_what_cannot_be_called_fails_in_its_future(executor):
 
 
 @pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_whatever_a_call_raises_is_its_own(executor, kind):
+def test_fault_26_whatever_a_call_raises_is_its_own(executor, kind):
     """An error of any kind fails its future alone, and the thread goes on."""
     error = kind("mine")
 

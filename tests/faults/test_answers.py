@@ -12,6 +12,7 @@ from threadllm.cli import main
 
 WELL = reply({"choices": [{"message": {"content": "well"}}]})
 NOW = 1_700_000_000
+ONCE = Retry(attempts=2, wait_initial=0)
 
 
 def error(status, **fields):
@@ -152,9 +153,24 @@ def test_fault_10_a_key_that_is_revoked_stops_the_run(serve, status):
     assert str(status) in str(stopped.value)
 
 
-def test_fault_17_a_page_in_place_of_json_is_retried_then_told(serve, tmp_path, capsys):
-    """With the bytes that it begins with."""
-    server = serve(reply(b"<html>maintenance</html>", content_type="text/html"))
+PAGE = reply(b"<html>maintenance</html>", content_type="text/html")
+
+
+def test_fault_17_a_page_in_place_of_json_is_retried(serve):
+    """By a function that asks requests for the JSON; what is no page may have been paid for."""
+    answers = [PAGE, reply({"value": 1}), PAGE, PAGE, reply(b"no page")]
+    server = serve(*answers)
+    seen = run(lambda _: requests.post(server.url, timeout=5).json(), range(3), retry=ONCE)
+
+    assert [one.attempts for one in seen] == [2, 2, 1]
+    assert seen[0].value == {"value": 1}
+    assert [type(one.error) for one in seen[1:]] == [requests.JSONDecodeError] * 2
+    assert "it begins: '<html>maintenance" in repr(seen[1])
+
+
+def test_fault_17_a_page_in_place_of_json_is_told(serve, tmp_path, capsys):
+    """With the bytes that it begins with, by the command line."""
+    server = serve(PAGE)
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text('{"custom_id": "a", "prompt": "p", "model": "m"}\n')
     where = ["--base-url", f"{server.url}/v1", "-o", str(output), "--no-progress"]

@@ -189,7 +189,7 @@ def test_many_threads_lose_nothing(opened, path, eager_switching):
     database.close()
 
 
-def test_a_disk_that_is_full_is_told_and_what_is_there_stays(tmp_path):
+def test_fault_23_a_disk_that_is_full_is_told_and_what_is_there_stays(tmp_path):
     """To all that wait for it, with path and reason; what was heard of before is kept."""
     out = python(
         f"""
@@ -248,7 +248,7 @@ list(ThreadPoolExecutor(8).map(work, range(8)))
         assert (lost, bool(told)) == ([], True)
 
 
-def test_another_process_is_told_who_holds_it(opened, path):
+def test_fault_25_another_process_is_told_who_holds_it(opened, path):
     """Until that ends; and another run of this process, too."""
     journal = opened()
     with pytest.raises(OptionError) as here:

@@ -1,3 +1,4 @@
+import json
 import socket
 import ssl
 import threading
@@ -184,6 +185,11 @@ def wrapped(cause):
         (requests.TooManyRedirects(), False),
         (requests.HTTPError(), False),
         (requests.JSONDecodeError("no", "", 0), False),
+        (requests.JSONDecodeError("no", '{"a": <', 6), False),
+        (requests.JSONDecodeError("no", "\n <!doctype html>", 2), True),
+        (raised(RuntimeError(), cause=requests.JSONDecodeError("no", "<html>", 0)), True),
+        (json.JSONDecodeError("no", "<html>", 0), False),  # perhaps what a model said
+        (requests.exceptions.InvalidJSONError("<html>"), False),
         (urllib3.exceptions.ReadTimeoutError(None, "/", "late"), True),
         (urllib3.exceptions.ProtocolError("broken"), True),
         (urllib3.exceptions.LocationParseError("x"), False),

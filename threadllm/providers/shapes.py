@@ -40,6 +40,9 @@ _BROKEN = frozenset(
 )
 # …but never this, however deep: a certificate does not mend itself.
 _HOPELESS = "SSLCertVerificationError"
+# What requests finds no JSON in; nobody has paid for it where it is a page.
+_NO_JSON, _PAGE = "InvalidJSONError", "<"
+_START = 256  # characters of an answer in which its first one is looked for
 
 
 def _causes(error: BaseException) -> list[object]:
@@ -120,7 +123,15 @@ def reply_of(error: BaseException) -> Reply | None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether an error without a status means that an exchange broke on the way."""
+    """Whether an error without a status means that an exchange broke on the way.
+
+    So it did where a page came in place of JSON: what is on the way, such as a proxy, has sent it.
+    """
     if any(_HOPELESS in _names(link) for link in _links(error, _origins)):
         return False
-    return any(_names(link) & _BROKEN for link in _links(error, _causes))
+    return any(_names(link) & _BROKEN or _is_of_a_page(link) for link in _links(error, _causes))
+
+
+def _is_of_a_page(error: BaseException) -> bool:
+    text = getattr(error, "doc", None) if _NO_JSON in _names(error) else None
+    return isinstance(text, str) and text[:_START].lstrip().startswith(_PAGE)
