@@ -452,6 +452,20 @@ def test_a_run_that_was_begun_and_forgotten_leaves_nothing():
     assert [one.name for one in threading.enumerate() if "signals" in one.name] == []
 
 
+def test_the_end_of_the_program_is_heard(monkeypatch):
+    """Python tells before it waits for threads; once is enough for all that this process runs."""
+    asked, interrupts, run = [], Interrupts(), Told()
+    monkeypatch.setattr(threading, "_register_atexit", asked.append, raising=False)
+    for _ in range(2):
+        with interrupts.heeded(run):
+            pass
+    [tell] = asked
+    with interrupts.heeded(run):
+        tell()
+
+    assert run.heard == [None]
+
+
 def test_handlers_are_put_back_in_a_fork_of_ones_own():
     """As in one whose threads are elsewhere: the run goes on without them."""
     before, interrupts = now(), Interrupts()

@@ -76,12 +76,13 @@ class Cancelling:
         """A run, as signals see it."""
         return InterruptibleRun(self, run)
 
-    def tell(self, signal_name: str) -> None:
-        """Say that a signal has come, and what becomes of it."""
-        self._say(
-            f"{signal_name}: stopping; up to {self._grace:g} s for the calls in flight, "
-            "once more leaves at once"
-        )
+    def tell(self, signal_name: str | None) -> None:
+        """Say that a signal has come, if one has, and what becomes of it."""
+        if signal_name is not None:
+            self._say(
+                f"{signal_name}: stopping; up to {self._grace:g} s for the calls in flight, "
+                "once more leaves at once"
+            )
 
 
 class InterruptibleRun:
@@ -91,7 +92,7 @@ class InterruptibleRun:
         self._cancelling = cancelling
         self._run = run
 
-    def interrupt(self, signal_name: str) -> None:
+    def interrupt(self, signal_name: str | None) -> None:
         """See `Interruptible.interrupt`."""
         self._cancelling.cancel(self._run)
         self._cancelling.tell(signal_name)

@@ -94,7 +94,7 @@ class _Ending:
     def __init__(self, staff: Staff) -> None:
         self._staff = staff
 
-    def interrupt(self, signal_name: str) -> None:
+    def interrupt(self, signal_name: str | None) -> None:
         """See `Interruptible.interrupt`."""
         self._staff.cancel()
         self._staff.cancelling.tell(signal_name)
@@ -107,7 +107,7 @@ class _Ending:
 class _Leaving(_Ending):
     """One that was left by Ctrl-C: the next signal is the second."""
 
-    def interrupt(self, signal_name: str) -> None:
+    def interrupt(self, signal_name: str | None) -> None:
         """See `Interruptible.interrupt`. In the main thread it is of a signal that came before."""
         if threading.current_thread() is not threading.main_thread():
             self.cut()

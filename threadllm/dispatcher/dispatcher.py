@@ -157,6 +157,8 @@ class Dispatcher(Closing):
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Schedule `fn(*args, **kwargs)`, as `Executor.submit` does.
 
+        It is run to its end, retries included, even where the program has come to its own.
+
         Raises:
             RuntimeError: After shutdown.
         """
@@ -228,7 +230,8 @@ class Dispatcher(Closing):
 
         An item that fails is an outcome like any other. What the input itself raises is raised
         after the outcomes of all that it gave before. Nothing is pulled before the first outcome
-        is asked for; closing the iterator cancels what has not begun.
+        is asked for; closing the iterator cancels what has not begun. So does the end of the
+        program, after which what is in flight has its time of grace.
 
         Args:
             fn: The function.

@@ -7,6 +7,8 @@ nudges the main one, by a signal that means nothing else here, until it has come
 
 Handlers are the main thread's: runs that are read elsewhere know no signals. They are set while one
 lasts there, then put back, and the signal goes on to whoever would have had it.
+
+The end of the program is heard of, too: what the main thread has not read by then, nobody will.
 """
 
 from __future__ import annotations
@@ -44,8 +46,11 @@ class _FeedingInterruptedError(BaseException):
 class Interruptible(Protocol):
     """A run, as far as signals go. It is told on a thread that is not its own."""
 
-    def interrupt(self, signal_name: str) -> None:
-        """Begin no more, and let what is in flight end within its time of grace."""
+    def interrupt(self, signal_name: str | None) -> None:
+        """Begin no more, and let what is in flight end within its time of grace.
+
+        Without a signal's name it is the program that ends, and nothing need be said.
+        """
 
     def cut(self) -> None:
         """Break off what is in flight."""
@@ -67,6 +72,7 @@ class Interrupts:
         self._ends: tuple[socket, socket] | None = None  # that the watcher hears at, and its bell
         self._rung_before = _NO_FD
         self._watcher = threading.Thread()
+        self._hears_end = False
 
     @contextmanager
     def heeded(self, run: Interruptible) -> Iterator[None]:
@@ -123,6 +129,9 @@ class Interrupts:
         self._put_back_if_last()
 
     def _install(self) -> None:
+        if not self._hears_end:
+            self._hears_end = True
+            _before_threads_are_joined(self._leave_unread)
         ear, bell = self._ends = socketpair()
         bell.settimeout(0)
         self._rung_before = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
@@ -135,6 +144,10 @@ class Interrupts:
             if handler not in {signal.SIG_IGN, self._handle}:
                 self._before[number] = handler
                 signal.signal(number, self._handle)
+
+    def _leave_unread(self) -> None:
+        for run in [*self._runs]:
+            run.interrupt(None)
 
     def _put_back_if_last(self) -> None:
         """Undo `_install`, the handlers last: until then a signal is handed on."""
@@ -230,6 +243,16 @@ def orderly_end() -> Iterator[None]:
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(_AS_SHELLS_SAY + number)
+
+
+def _before_threads_are_joined(act: Callable[[], object]) -> None:
+    """Have something done when the program ends, where `atexit` would wait for its threads first.
+
+    So has `concurrent.futures`; there is no public name for it. Not if it is ending already.
+    """
+    register = getattr(threading, "_register_atexit", lambda _: None)
+    with suppress(RuntimeError):
+        register(act)
 
 
 def _is_main() -> bool:
