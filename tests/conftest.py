@@ -17,13 +17,28 @@ settings.load_profile("unhurried")
 
 def pytest_addoption(parser):
     parser.addoption("--sdks", action="store_true", help="run what needs the extra of that name")
+    parser.addoption("--attacks", type=int, help="run what switches eagerly, that often, alone")
+
+
+def pytest_generate_tests(metafunc):
+    """Repeat what has its threads take turns as often as they can, if that is asked for."""
+    attacks = metafunc.config.getoption("attacks")
+    if attacks is not None and "eager_switching" in metafunc.fixturenames:
+        metafunc.fixturenames.append("attack")
+        metafunc.parametrize("attack", range(attacks))
 
 
 def pytest_collection_modifyitems(config, items):
     """Leave out what is marked `sdks` without the option, and `soak` unless it is asked for."""
     wanted = {"sdks": config.getoption("sdks"), "soak": "soak" in config.getoption("markexpr")}
     marks = [mark for mark, is_wanted in wanted.items() if not is_wanted]
-    left_out = [item for item in items if any(map(item.get_closest_marker, marks))]
+    is_attack = config.getoption("attacks") is not None
+
+    def is_left_out(item):
+        is_other = is_attack and "eager_switching" not in item.fixturenames
+        return is_other or any(map(item.get_closest_marker, marks))
+
+    left_out = {item for item in items if is_left_out(item)}
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
 

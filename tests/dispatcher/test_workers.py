@@ -5,11 +5,12 @@ import threading
 import weakref
 from concurrent.futures import wait
 from concurrent.futures.thread import BrokenThreadPool
+from contextlib import nullcontext
 
 import pytest
 import requests
 
-from tests.dispatcher.support import PATIENCE, BusyError, Calls, Gauge, no_threads, python
+from tests.dispatcher.support import PATIENCE, BusyError, Calls, Gauge, no_threads, python, until
 from threadllm import Dispatcher, Quota, Retry
 
 FORK = """
@@ -83,7 +84,7 @@ def test_where_no_thread_can_be_started_the_submitter_is_told():
 
 
 def test_a_task_that_was_drained_meanwhile_is_not_taken_back(monkeypatch):
-    """The submitter is told that no thread could be had, all the same."""
+    """Whoever drained it has ended it, though no thread could be had."""
     ran, pool = [], Dispatcher(2)
 
     def refuse(*_):
@@ -92,11 +93,29 @@ def test_a_task_that_was_drained_meanwhile_is_not_taken_back(monkeypatch):
         raise RuntimeError("refused")
 
     monkeypatch.setattr(pool._staff.threads.pool, "submit", refuse)
-    with pytest.raises(RuntimeError, match="refused"):
-        pool.submit(ran.append, 1)
+    future = pool.submit(ran.append, 1)
     pool.shutdown()
 
-    assert ran == []
+    assert (ran, future.cancelled()) == ([], True)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_task_that_another_thread_has_taken_is_not_refused(monkeypatch, held, error):
+    """It is run, and paid for: so its future is handed back. Ctrl-C is heard all the same."""
+    ran, pool = [], Dispatcher(2)
+    first = pool.submit(held.wait, PATIENCE)
+
+    def refuse(*_):
+        held.set()
+        until(lambda: ran)
+        raise error
+
+    monkeypatch.setattr(pool._staff.threads.pool, "submit", refuse)
+    with pytest.raises(error) if error is KeyboardInterrupt else nullcontext():
+        assert pool.submit(ran.append, 1).result(PATIENCE) is None
+    pool.shutdown()
+
+    assert (first.result(), ran, pool.totals.ok) == (True, [1], 2)
 
 
 def test_a_fork_is_told_that_it_has_no_threads():

@@ -95,11 +95,13 @@ class Workers:
     def _begin(self, runner: Runner, task: Task[Any]) -> None:
         try:
             self._start(runner, self._run)
-        except BaseException:
+        except BaseException as error:
             with self._lock:
-                if task in self._ready:
+                is_taken = task not in self._ready  # by a runner that there was already
+                if not is_taken:
                     self._ready.remove(task)
-            raise
+            if not (is_taken and isinstance(error, Exception)):
+                raise
 
     def write_off(self, runner: Runner, task: object, tell: Callable[[], None]) -> None:
         """Wait for a thread no more, and have another in its place, unless it has come back.
