@@ -235,6 +235,26 @@ def test_the_server_ends_with_the_one_who_started_it():
         requests.post(f"{ended.stdout.strip()}/plain", json={})
 
 
+def test_the_journal_is_measured_by_turns(tmp_path):
+    """A row for each round, the median of their ratios, and the goal judged."""
+    command = [sys.executable, BENCHMARKS / "journal.py", "--items", "200", "--rounds", "3"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    machine, names, *rounds, verdict = done.stdout.splitlines()
+    ratios = [float(row.split()[7]) for row in rounds]
+    said = re.fullmatch(
+        r"median ([0-9.]+) times as long with a journal, 1.10 at most: (reached|MISSED)", verdict
+    )
+
+    assert machine.startswith("200 items, 64 threads, 30 ms a call, Python ")
+    assert names.split()[:4] == ["round", "without", "with", "ratio"]
+    assert [row.split()[0] for row in rounds] == ["1", "2", "3"]
+    assert float(said[1]) == sorted(ratios)[1]
+    assert (said[2] == "reached") is (float(said[1]) <= 1.1)
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_the_transport_is_measured_beside_the_other_ways():
     """A row for each way and each shape, the latency's rows, and each goal judged."""
     command = [sys.executable, BENCHMARKS / "transport.py", "--quick", "--threads", "8"]
