@@ -1,4 +1,6 @@
 import importlib
+import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -65,6 +67,24 @@ def beside():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
         yield importlib.import_module
+
+
+@pytest.fixture
+def spawn():
+    """Starts Python processes, with signals as a shell sets them; none outlives the test."""
+    started = []
+
+    def start(*words, **options):
+        command = [sys.executable, *map(str, words)]
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options))
+        return started[-1]
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored: inherited
+    yield start
+    signal.signal(signal.SIGINT, handler)
+    for process in started:
+        with process:  # closes its pipes, and waits
+            process.kill()
 
 
 @pytest.fixture

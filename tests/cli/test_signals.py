@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -17,29 +16,15 @@ STOPPING = "{}: stopping; up to 10 s for the calls in flight, once more leaves a
 
 
 @pytest.fixture
-def start(llm):
-    """Starts `threadllm call` in a process of its own, with signals as a shell sets them."""
-    started = []
+def start(llm, spawn):
+    """Starts `threadllm call` in a process of its own."""
 
     def process(sim, source, *options, **pipes):
-        command = [sys.executable, "-m", "threadllm", "call", f"{llm}:ask", source]
-        started.append(
-            subprocess.Popen(
-                [*map(str, command), "-o", "out.jsonl", "--no-progress", *options],
-                env=os.environ | {"OPENAI_BASE_URL": sim.base_url},
-                stderr=subprocess.PIPE,
-                text=True,
-                **pipes,
-            )
-        )
-        return started[-1]
+        words = ["-m", "threadllm", "call", f"{llm}:ask", source, "-o", "out.jsonl"]
+        environment = os.environ | {"OPENAI_BASE_URL": sim.base_url}
+        return spawn(*words, "--no-progress", *options, env=environment, **pipes)
 
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored: inherited
-    yield process
-    signal.signal(signal.SIGINT, handler)
-    for one in started:
-        one.kill()
-        one.communicate()
+    return process
 
 
 def lines(folder):

@@ -1,10 +1,7 @@
 """Row 21 at the command line: `threadllm call … --journal`, killed by -9 and started again."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -35,22 +32,17 @@ def sim():
 
 
 @pytest.fixture
-def start(tmp_path, sim):
+def start(tmp_path, sim, spawn):
     """Starts the command in a folder."""
     (tmp_path / "f.py").write_text(FUNCTION)
     items = [{"id": n, "prompt": f"prompt {n}"} for n in range(ITEMS)]
     (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(item)}\n" for item in items))
 
     def begin(folder):
-        words = ["call", "../f.py:ask", "../in.jsonl", "-o", "results.jsonl"]
-        options = ["-c", str(WORKERS), "--journal", "run.db", "--no-progress"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "threadllm", *words, *options],
-            cwd=folder,
-            env=plain_environment() | {"BASE_URL": sim.base_url},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        words = ["-m", "threadllm", "call", "../f.py:ask", "../in.jsonl", "-o", "results.jsonl"]
+        options = ["-c", WORKERS, "--journal", "run.db", "--no-progress"]
+        environment = plain_environment() | {"BASE_URL": sim.base_url}
+        return spawn(*words, *options, cwd=folder, env=environment)
 
     return begin
 
@@ -74,22 +66,19 @@ def test_fault_21_a_command_that_was_killed_gives_the_same_results(start, tmp_pa
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     undisturbed.mkdir()
     killed.mkdir()
-    with start(undisturbed) as process:
-        assert process.communicate()[1].startswith(f"{ITEMS} items: {ITEMS} ok, 0 failed")
+    assert start(undisturbed).communicate()[1].startswith(f"{ITEMS} items: {ITEMS} ok, 0 failed")
     wanted = results(undisturbed)
     size = (undisturbed / "results.jsonl").stat().st_size
     bought = sim.counts().requests
 
     dice, statuses = random.Random(5), []
     for n in range(KILLS):
-        with start(killed) as process:
-            # Somewhere in its part of the whole, even in the middle of a line.
-            await_size(killed / "results.jsonl", size * (n + dice.random() * 0.8) / (KILLS + 1))
-            os.kill(process.pid, 9)
-            statuses.append(process.wait())
-            process.communicate()
-    with start(killed) as process:
-        said = process.communicate()[1]
+        process = start(killed)
+        # Somewhere in its part of the whole, even in the middle of a line.
+        await_size(killed / "results.jsonl", size * (n + dice.random() * 0.8) / (KILLS + 1))
+        process.kill()
+        statuses.append(process.wait())
+    said = start(killed).communicate()[1]
 
     assert statuses == [-9] * KILLS
     assert results(killed) == wanted

@@ -5,7 +5,6 @@ Whatever way the calls were begun.
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -70,31 +69,18 @@ def server(serve, answered):
 
 
 @pytest.fixture
-def start(tmp_path, server):
-    """Starts the script in a process of its own, with signals as a shell sets them."""
-    started = []
+def start(tmp_path, server, spawn):
+    """Starts the script, and waits until all its calls hang."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
 
     def process(way):
-        started.append(
-            subprocess.Popen(
-                [sys.executable, str(script), way],
-                env=plain_environment() | {"OPENAI_BASE_URL": server.url},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
+        environment = plain_environment() | {"OPENAI_BASE_URL": server.url}
+        started = spawn(script, way, env=environment, stdout=subprocess.PIPE)
         until(lambda: len(server.requests) == CALLS)
-        return started[-1]
+        return started
 
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored: inherited
-    yield process
-    signal.signal(signal.SIGINT, handler)
-    for one in started:
-        one.kill()
-        one.communicate()
+    return process
 
 
 @each_case
