@@ -3,7 +3,6 @@
 import functools
 import itertools
 import sqlite3
-import sys
 import threading
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 import threadllm
 from tests.dispatcher.support import PATIENCE, BusyError
 from threadllm import Dispatcher, EarlierFailure, Journal, JournalError, OptionError, RunStopped
-from threadllm.dispatcher.keeping import job_of
 from threadllm.journal.store import Store
 
 
@@ -224,41 +222,21 @@ def test_a_journal_is_refused_at_once(path):
                 run(repr, iter(int, 1), journal=path)
 
 
-class Client:
-    def ask(self, prompt):
-        return prompt
+def test_what_a_partial_binds_tells_items_apart(path):
+    """The answers of one model are not those of another; a journal has both."""
 
-    def __call__(self, prompt):
-        return prompt
+    def ask(model, prompt):
+        return f"{prompt} {model}"
 
+    def answers(model):
+        return [
+            (one.value, one.from_journal)
+            for one in outcomes(path, functools.partial(ask, model), "a")
+        ]
 
-@pytest.mark.parametrize(
-    ("fn", "name"),
-    [
-        (str, "builtins:str"),
-        (str.upper, "builtins:str.upper"),
-        (Client().ask, "tests.dispatcher.test_keeping:Client.ask"),
-        (Client(), "tests.dispatcher.test_keeping:Client"),
-        (functools.partial(functools.partial(print, 1), 2), "builtins:print"),
-        (threadllm.concurrent(outcomes), "tests.dispatcher.test_keeping:outcomes"),
-    ],
-)
-def test_a_job_is_called_as_its_function(fn, name):
-    """However that is wrapped."""
-    assert job_of(fn) == name
-
-
-def test_a_scripts_function_is_called_by_its_file(monkeypatch):
-    """However the script is run."""
-
-    def ask(prompt):
-        return prompt
-
-    ask.__module__, ask.__qualname__ = "__main__", "ask"
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/somewhere/llm.py")
-    assert job_of(ask) == "llm:ask"
-    monkeypatch.delattr(sys.modules["__main__"], "__file__")
-    assert job_of(ask) == "__main__:ask"
+    assert answers("one") == [("a one", False)]
+    assert answers("other") == [("a other", False)]
+    assert answers("one") == [("a one", True)]
 
 
 def test_a_map_that_is_read_on_after_an_error_is_told(path):

@@ -1,5 +1,6 @@
 """What can be a journal, and what cannot: refused files are left as they are."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -62,11 +63,13 @@ def test_another_jobs_is_refused(path, opened):
 
 
 def test_a_place_that_cannot_be_is_refused(tmp_path):
-    """A folder, one that is missing, a name that cannot be one."""
+    """A folder, one that is missing, a name that cannot be one, a device."""
     refused(str(tmp_path), f"{tmp_path}: it is a folder. Name a file")
     missing = tmp_path / "missing" / "run.db"
     refused(str(missing), f"{missing}: there is no folder {missing.parent}")
-    refused("a\0b", "'a\\x00b': a path holds no NUL byte")
+    refused("a\0b", "'a\\x00b': it is no path. Name a file")
+    refused("", "'': it is no path. Name a file")
+    refused(os.devnull, f"{os.devnull}: it is a device, or a pipe. Name a file")
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):

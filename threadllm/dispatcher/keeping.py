@@ -6,12 +6,10 @@ once the journal has it; what is begun twice by one name is bought once.
 
 from __future__ import annotations
 
-import sys
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from threadllm.exceptions import JournalError
@@ -217,16 +215,3 @@ class _Remembered(Generic[T, R]):
 def _count(terms: Terms, error: BaseException | None) -> None:
     terms.tally.count("ok" if error is None else "failed")
     terms.tally.count("remembered")
-
-
-def job_of(fn: Callable[..., object]) -> str:
-    """The name of a function: what a journal is of, and is refused by for any other."""
-    named: Any = fn
-    while hasattr(named, "func") and callable(named.func):  # a partial
-        named = named.func
-    if not hasattr(named, "__qualname__"):
-        named = type(named)
-    module = getattr(named, "__module__", None) or "builtins"  # methods of theirs have none
-    if module == "__main__":  # a script is what its file is called, however it is run
-        module = Path(getattr(sys.modules[module], "__file__", None) or module).stem
-    return f"{module}:{named.__qualname__}"

@@ -10,10 +10,11 @@ from weakref import WeakSet
 
 from threadllm.call import Run
 from threadllm.dispatcher.feed import Feed, Submitted
-from threadllm.dispatcher.keeping import Keeping, job_of
+from threadllm.dispatcher.keeping import Keeping
 from threadllm.dispatcher.options import binder
 from threadllm.dispatcher.task import Task
 from threadllm.exceptions import OptionError
+from threadllm.journal import bound_by, job_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -113,7 +114,8 @@ class Submitter:
         check_process = self._workers.check_process
         if journal is None:
             return Feed(items, start, window, run, check_process)
-        keeping = Keeping(journal.open(job_of(fn)), add, key, run, self._terms)
+        opened = journal.open(job_of(fn), bound_by(fn))
+        keeping = Keeping(opened, add, key, run, self._terms)
         return Feed(items, keeping.start, window, run, check_process, keeping.end)
 
     def _begun(self, allowance: Allowance | None = None) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from threadllm.clock import SYSTEM
@@ -26,7 +26,8 @@ class Journal:
     Attributes:
         path: The file; it is made if it is not there.
         version: Any text. What was journalled under another version is run again: change it with
-            the prompt's template, say.
+            the prompt's template, say, or with what the function closes over. What a
+            `functools.partial` binds counts by itself, as far as JSON can hold it.
         retry_failed: Which items that failed in an earlier run are run again. None: all but those
             that the provider refused for their own sake (a 400, a 404). True: those too. False:
             none.
@@ -60,11 +61,12 @@ class Journal:
         if (self.encode is None) is not (self.decode is None):
             raise OptionError("encode and decode: give both, as each undoes the other")
 
-    def open(self, job: str, clock: Clock = SYSTEM) -> OpenJournal:
+    def open(self, job: str, bound: str = "", clock: Clock = SYSTEM) -> OpenJournal:
         """Open it, for this process alone, until it is closed.
 
         Args:
             job: What it is to be the journal of, where it does not say.
+            bound: What the items are further told apart by, as if of another version.
             clock: Says when its rows were written.
 
         Raises:
@@ -72,7 +74,8 @@ class Journal:
         """
         from threadllm.journal.opened import OpenJournal  # here, as it brings SQLite along
 
-        return OpenJournal(self, self.job or job, clock)
+        version = f"{self.version} {bound}".strip() if bound else self.version
+        return OpenJournal(replace(self, version=version), self.job or job, clock)
 
 
 def checked_journal(journal: Journal | str | os.PathLike[str] | None) -> Journal | None:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,16 +165,10 @@ def check(path: str) -> bool:
     Raises:
         OptionError: It cannot.
     """
-    if "\0" in path:
-        raise OptionError(f"journal {path!r}: a path holds no NUL byte")
+    if not path or "\0" in path:
+        raise OptionError(f"journal {path!r}: it is no path. Name a file")
     try:
-        if not os.path.lexists(path):
-            if Path(path).parent.is_dir():
-                return True
-            raise OptionError(f"journal {path}: there is no folder {Path(path).parent}")
-        if Path(path).is_dir():
-            raise OptionError(f"journal {path}: it is a folder. Name a file")
-        if Path(path).stat().st_size == 0:
+        if not _holds_something(path):
             return True
         application, number, tables = _identity(path)
     except (OSError, sqlite3.Error) as error:
@@ -188,6 +183,25 @@ def check(path: str) -> bool:
             "Install the version of threadllm that wrote it, or name another file"
         )
     return False
+
+
+def _holds_something(path: str) -> bool:
+    """Whether there is a file, and it is not empty.
+
+    Raises:
+        OptionError: There can be none.
+        OSError: It cannot be looked at.
+    """
+    if not os.path.lexists(path):
+        if Path(path).parent.is_dir():
+            return False
+        raise OptionError(f"journal {path}: there is no folder {Path(path).parent}")
+    found = Path(path).stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise OptionError(f"journal {path}: it is a folder. Name a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise OptionError(f"journal {path}: it is a device, or a pipe. Name a file")
+    return found.st_size > 0
 
 
 def _identity(path: str) -> tuple[int, int, int]:
