@@ -10,6 +10,7 @@ import pytest
 import threadllm
 from tests.dispatcher.support import PATIENCE, BusyError
 from threadllm import Dispatcher, EarlierFailure, Journal, JournalError, OptionError, RunStopped
+from threadllm.journal.opened import OpenJournal
 from threadllm.journal.store import Store
 
 
@@ -220,6 +221,23 @@ def test_a_journal_is_refused_at_once(path):
         for run in (pool.outcomes, pool.map):
             with pytest.raises(OptionError, match="it is of builtins:str, not of builtins:repr"):
                 run(repr, iter(int, 1), journal=path)
+
+
+def test_whatever_the_journal_raises_nobody_waits_for_ever(path, monkeypatch, caplog):
+    """The item is as good as not done, and the rest goes on."""
+    record = OpenJournal.record
+
+    def broken(journal, name, outcome, **options):
+        if outcome.item == 1:
+            raise MemoryError
+        record(journal, name, outcome, **options)
+
+    monkeypatch.setattr(OpenJournal, "record", broken)
+    seen = outcomes(path, Buying(), range(3))
+
+    assert [one.item for one in seen] == [0, 2]
+    assert "MemoryError" in caplog.text
+    assert [one.from_journal for one in outcomes(path, Buying(), [0, 2])] == [True, True]
 
 
 def test_what_a_partial_binds_tells_items_apart(path):

@@ -92,14 +92,17 @@ class Keeping(Generic[T, R]):
             return
         kept.ended_with = outcome = kept.task.outcome(kept.index, kept.key, kept.item)
         permanent = outcome.error is not None and self._terms.retry.is_final(outcome.error)
+        kept.is_lost = True
         try:
             # Its thread begins no other call before that: a kill loses no more than are in flight.
             self._journal.record(name, outcome, permanent=permanent)
+            kept.is_lost = False
         except JournalError as problem:
-            kept.is_lost, another = True, problem.another
+            another = problem.another
             if self._run.stop(lambda _: another()):
                 self._terms.look_again()
-        self._let_go(name, kept)
+        finally:
+            self._let_go(name, kept)
 
     def _let_go(self, name: Name, kept: _Kept[T, R]) -> None:
         """Hand an item back: the journal has it, or cannot have it, or need not."""

@@ -153,15 +153,18 @@ class OpenJournal:
         return row["run"] != self._store.run and (not row["permanent"] if retry is None else retry)
 
     def _write(self, group: _Group) -> None:
-        error = self._broken
+        error = broken = self._broken
         try:
-            if error is None:
+            if broken is None:
                 self._store.put(group.rows)
         except JournalError as problem:
-            error = problem
+            error = broken = problem
+        except BaseException as problem:  # such as Ctrl-C, which is this group's alone
+            error = JournalError(self._path, f"{type_name(problem)} while it was written")
+            raise
         finally:
             with self._lock:
-                self._is_writing, self._broken = False, error
+                self._is_writing, self._broken = False, broken
                 group.error, group.is_written = error, True
                 group.changed.notify_all()
                 self._next.changed.notify()  # one of those is the next to write
@@ -256,6 +259,14 @@ def _told_of(error: BaseException) -> Mapping[str, object]:
         "kind": type_name(error),
         "message": text_of(error),
         "status": None if reply is None else reply.status,
-        "body": None if reply is None else without_keys(reply.body),
+        "body": None if reply is None else _as_json(reply.body),
         "request_id": None if reply is None else reply.headers.get("x-request-id"),
     }
+
+
+def _as_json(body: object) -> object:
+    """What a provider said, without keys; None where that is no JSON: errors may hold anything."""
+    try:
+        return json.loads(json.dumps(without_keys(body), allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return None

@@ -7,7 +7,7 @@ The file is a SQLite database in WAL mode, its `application_id` 0x746c6c6d ("tll
       job             what it is the journal of
       run             how often it has been opened for writing
     items     one row for each item, by (version, key, digest)
-      version         as `Journal(version=)`
+      version         as `Journal(version=)`, and what stands for a partial's arguments
       key             as JSON: 1, "1", 1.0 and true are four
       digest          of the item's content, where it counts; else empty
       status          ok, failed, or unkept: ended well, but its value could not be kept
@@ -28,6 +28,7 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,10 +125,12 @@ class Store:
             self._writing.execute("BEGIN IMMEDIATE")
             self._writing.executemany(_PUT, rows)
             self._writing.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._writing.in_transaction:
+        except BaseException as error:
+            with suppress(sqlite3.Error):  # where that has been done already
                 self._writing.execute("ROLLBACK")
-            raise JournalError(self.path, str(error), _MEND) from error
+            if isinstance(error, sqlite3.Error):
+                raise JournalError(self.path, str(error), _MEND) from error
+            raise
 
     def close(self) -> None:
         """Close the file, which then is one file alone again."""
