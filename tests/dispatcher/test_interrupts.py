@@ -466,6 +466,18 @@ def test_the_end_of_the_program_is_heard(monkeypatch):
     assert run.heard == [None]
 
 
+def test_the_end_of_the_program_cancels_what_is_half_read(caplog):
+    """In silence; what was handed back stays so."""
+    with Dispatcher(1) as pool:
+        outcomes = pool.outcomes(str, range(100))
+        first = next(outcomes)
+        INTERRUPTS._leave_unread()
+        with pytest.raises(RunStopped):
+            list(outcomes)
+
+    assert (first.value, caplog.messages) == ("0", [])
+
+
 def test_handlers_are_put_back_in_a_fork_of_ones_own():
     """As in one whose threads are elsewhere: the run goes on without them."""
     before, interrupts = now(), Interrupts()
@@ -515,6 +527,18 @@ def test_the_second_while_it_is_shut_down_breaks_off_what_is_in_flight(held):
 
     assert isinstance(future.exception(), RunStopped)
     assert not held.is_set()
+
+
+def test_a_signal_of_before_breaks_nothing_off_when_the_block_is_left():
+    """It has had its effect: what is in flight has its time of grace."""
+    pool, run = Dispatcher(1, grace=PATIENCE), Told()
+    future = pool.submit(until, lambda: pool._staff.submitter.runs[0].is_cancelled)
+    until(future.running)
+    with pytest.raises(KeyboardInterrupt), INTERRUPTS.heeded(run):
+        interrupted(run)
+        pool._leave()
+
+    assert future.result() is None
 
 
 def test_an_input_that_ends_the_program_at_the_shutdown_cancels():
