@@ -1,4 +1,8 @@
-"""For tests, of users and of this package: a clock whose hours pass when the test says so."""
+"""For tests, of users and of this package.
+
+A clock whose hours pass when the test says so; and `inline()`, within which calls run one by one in
+the thread that submits them.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from threadllm.clock import Unhurried
+from threadllm.dispatcher import inline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["FakeClock", "inline"]
 
 _PATIENCE = 10.0  # real seconds after which a test that waits for a sleeper has failed
 

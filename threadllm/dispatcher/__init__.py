@@ -1,6 +1,7 @@
 """The dispatcher: an executor that runs calls, tries them again, and knows no HTTP."""
 
 from threadllm.dispatcher.dispatcher import Dispatcher
+from threadllm.dispatcher.inline import inline
 from threadllm.dispatcher.options import (
     DEFAULT_GRACE,
     DEFAULT_TIMEOUT,
@@ -17,5 +18,6 @@ __all__ = [
     "Concurrent",
     "Dispatcher",
     "concurrent",
+    "inline",
     "map",
 ]

@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from threadllm.call import Run
 from threadllm.dispatcher.feed import Feed, Submitted
+from threadllm.dispatcher.inline import is_inline
 from threadllm.dispatcher.keeping import Keeping
 from threadllm.dispatcher.options import binder
 from threadllm.dispatcher.task import Task
@@ -132,14 +133,13 @@ class Submitter:
             if call.terms.quota is self._terms.quota:
                 call.return_slot_in_hand()  # the task may need it, and the call wait for that
         task = Task(run, self._terms, submission, need)
-        if all(call.terms is not self._terms for call in within):
-            self._workers.add(task)
-        elif not self._workers.add(task, if_free=True):
+        is_nested = any(call.terms is self._terms for call in within)
+        if not self._workers.add(task, if_free=is_nested, here=is_inline()):
             self._run_here(task, len(within))
         return task
 
     def _run_here(self, task: Task[R], depth: int) -> None:
-        """Run a task of a call that may wait for it, where no thread of its own is to be had.
+        """Run a task in this thread: no other is to be had for it, or it is to be run here.
 
         Raises:
             RuntimeError: Calls have submitted calls, and those others, to no end.

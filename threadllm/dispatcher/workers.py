@@ -61,8 +61,8 @@ class Workers:
         self._drained = False
         self._broken: str | None = None  # why, if the pool's initializer failed
 
-    def add(self, task: Task[Any], *, if_free: bool = False) -> bool:
-        """Take a new task; or only if there is a thread for it alone. Whether it was taken.
+    def add(self, task: Task[Any], *, if_free: bool = False, here: bool = False) -> bool:
+        """Take a new task; or only if there is a thread for it alone, or not. Whether it was taken.
 
         Raises:
             RuntimeError: After `close`, when the pool's initializer has failed (BrokenThreadPool),
@@ -75,7 +75,7 @@ class Workers:
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             free = self._idle + self._max_workers - len(self._runners)
-            if if_free and free <= len(self._ready) + len(self._later):
+            if here or (if_free and free <= len(self._ready) + len(self._later)):
                 return False
             self._ready.append(task)
             runner = self._lacking()
@@ -89,8 +89,9 @@ class Workers:
         """Run a task to its end in this thread, as often as it takes."""
         runner = Runner(self)
         runner.thread = threading.current_thread()
-        while (due := self._crew.run(task, runner)) is not None:
-            self._crew.wait(task, due)
+        with self._crew.surroundings():
+            while (due := self._crew.run(task, runner)) is not None:
+                self._crew.wait(task, due)
 
     def _begin(self, runner: Runner, task: Task[Any]) -> None:
         try:
