@@ -21,12 +21,15 @@ def open_sockets(server):
 
 
 def _connections(server):
+    """The inode and the state of each connection: tables that change meanwhile repeat some."""
     port = int(server.url.rpartition(":")[2])
+    found = {}
     for line in "".join(table.read_text() for table in TABLES if table.exists()).splitlines():
         fields = line.split()
         if fields[0] != "sl" and int(fields[2].rpartition(":")[2], 16) == port:
             state = int(fields[3], 16)
-            yield fields[9], STATES.get(state, state)
+            found[fields[1]] = fields[9], STATES.get(state, state)
+    return found.values()
 
 
 def _target_of(descriptor):
