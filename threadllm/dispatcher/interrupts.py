@@ -146,8 +146,12 @@ class Interrupts:
                 signal.signal(number, self._handle)
 
     def _leave_unread(self) -> None:
-        for run in [*self._runs]:
+        """While the watcher still runs: later nobody could wait for it."""
+        left = [*self._runs]
+        self._runs.clear()
+        for run in left:
             run.interrupt(None)
+        self._put_back_if_last()
 
     def _put_back_if_last(self) -> None:
         """Undo `_install`, the handlers last: until then a signal is handed on."""

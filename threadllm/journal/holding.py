@@ -60,4 +60,4 @@ class Hold:
 
 
 def _connect(path: str, timeout: float) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)

@@ -153,7 +153,7 @@ def connect(path: str, *, makes: bool = False) -> sqlite3.Connection:
     mode = "rwc" if makes else "rw"
     connection = sqlite3.connect(
         f"{Path(path).absolute().as_uri()}?mode={mode}",
-        _BUSY,
+        timeout=_BUSY,
         isolation_level=None,
         check_same_thread=False,
         uri=True,
