@@ -4,6 +4,7 @@ import functools
 import itertools
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -36,6 +37,12 @@ class Buying:
 def outcomes(path, fn, items, workers=2, **options):
     with Dispatcher(workers, retry=threadllm.Retry(attempts=1)) as pool:
         return sorted(pool.outcomes(fn, items, journal=path, **options), key=lambda one: one.index)
+
+
+def kept_in(path):
+    """How many items a journal has."""
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT count(*) FROM items").fetchone()[0]
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -148,8 +155,7 @@ def test_a_journal_that_cannot_be_written_stops_the_run(path, monkeypatch):
         seen.extend(pool.outcomes(Buying(), itertools.count(), journal=path))
     assert str(problem.value).startswith(f"journal {path}: database or disk is full")
     monkeypatch.undo()
-    kept = sqlite3.connect(path).execute("SELECT count(*) FROM items").fetchone()[0]
-    assert len(seen) == kept
+    assert len(seen) == kept_in(path)
 
 
 def test_what_is_in_flight_when_the_reader_leaves_is_kept(path, held):
@@ -196,7 +202,7 @@ def test_a_cancelled_run_keeps_what_it_finished(path, held):
         held.set()
 
     assert {one.value for one in seen} == {"value of 0", "value of 1"}
-    assert sqlite3.connect(path).execute("SELECT count(*) FROM items").fetchone() == (2,)
+    assert kept_in(path) == 2
 
 
 def test_a_run_that_nobody_begins_to_read_lets_go(path):

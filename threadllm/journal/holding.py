@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from threadllm.exceptions import OptionError
 
@@ -35,7 +35,7 @@ class Hold:
             self._lock.execute("INSERT INTO holder VALUES (?)", [self._process])
             self._lock.execute("COMMIT")  # so that others can read it
             self._lock.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             self._lock.close()
             if "locked" not in str(error):
                 raise
@@ -48,10 +48,8 @@ class Hold:
 
     def _holder(self) -> str:
         row = None
-        with suppress(sqlite3.Error):
-            lock = _connect(self._path, _PATIENCE)
+        with suppress(sqlite3.Error), closing(_connect(self._path, _PATIENCE)) as lock:
             row = lock.execute("SELECT pid FROM holder").fetchone()
-            lock.close()
         if row is None:
             return "another process"
         if row[0] == self._process:

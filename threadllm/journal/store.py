@@ -79,27 +79,41 @@ class Store:
         is_new = check(path)
         try:
             self._writing = connect(path, makes=is_new)
-            if is_new:
-                self._writing.executescript(f"BEGIN; {_SCHEMA}")
-                self._writing.execute("INSERT INTO journal VALUES (?, 0)", [job])
-                self._writing.execute(f"PRAGMA application_id = {_APPLICATION}")
-                self._writing.execute(f"PRAGMA user_version = {FORMAT}")
-                self._writing.execute("COMMIT")
-            (of,) = self._writing.execute("SELECT job FROM journal").fetchone()
-            if of != job:
+            try:
+                self.run = self._begin_run(job, is_new=is_new)
+                self._reading = connect(path)  # guarded by _lock
+            except BaseException:
                 self._writing.close()
-                raise OptionError(
-                    f"journal {path}: it is of {of}, not of {job}. Name another file, or say what "
-                    "it is of: Journal(…, job=…)"
-                )
-            self._writing.execute("PRAGMA journal_mode = WAL")
-            self._writing.execute("PRAGMA synchronous = FULL")
-            self._writing.execute("UPDATE journal SET run = run + 1")
-            (self.run,) = self._writing.execute("SELECT run FROM journal").fetchone()
-            self._reading = connect(path)  # guarded by _lock
+                raise
         except sqlite3.Error as error:
             raise unusable(path, error) from error
         self._lock = threading.Lock()
+
+    def _begin_run(self, job: str, *, is_new: bool) -> int:
+        """Make the tables, if there are none; the number of this run.
+
+        Raises:
+            OptionError: It is another job's.
+            sqlite3.Error: It cannot be written.
+        """
+        execute = self._writing.execute
+        if is_new:
+            self._writing.executescript(f"BEGIN; {_SCHEMA}")
+            execute("INSERT INTO journal VALUES (?, 0)", [job])
+            execute(f"PRAGMA application_id = {_APPLICATION}")
+            execute(f"PRAGMA user_version = {FORMAT}")
+            execute("COMMIT")
+        (of,) = execute("SELECT job FROM journal").fetchone()
+        if of != job:
+            raise OptionError(
+                f"journal {self.path}: it is of {of}, not of {job}. Name another file, or say what "
+                "it is of: Journal(…, job=…)"
+            )
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = FULL")
+        execute("UPDATE journal SET run = run + 1")
+        run: int = execute("SELECT run FROM journal").fetchone()[0]
+        return run
 
     def find(self, version: str, name: Name) -> sqlite3.Row | None:
         """The row of an item.
