@@ -271,6 +271,15 @@ def test_other_signals_are_no_business_of_a_run():
     assert (seen, run.heard) == ([signal.SIGUSR1], [])
 
 
+def test_a_nudge_means_nothing():
+    """But that the main thread has come to its handlers."""
+    run = Told()
+    with INTERRUPTS.heeded(run):
+        signal.raise_signal(signal.SIGURG)
+
+    assert run.heard == []
+
+
 def test_a_listener_that_came_later_stays():
     """Such as an event loop that was started while the run lasted."""
     ear, bell = socketpair()
