@@ -88,6 +88,14 @@ def spawn():
 
 
 @pytest.fixture
+def held():
+    """An event that calls wait for; it is set at the end in any case."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
 def eager_switching():
     """Lets threads take turns as often as they can."""
     interval = sys.getswitchinterval()

@@ -46,14 +46,6 @@ def executor(request):
 
 
 @pytest.fixture
-def held():
-    """An event that calls wait for; it is set at the end in any case."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-@pytest.fixture
 def pool(clock, held):
     """One thread, whose calls have five seconds; at the end those that are held are let go."""
     made = Dispatcher(1, deadline=5, clock=clock)

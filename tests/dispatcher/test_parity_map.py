@@ -33,13 +33,6 @@ for n in range(10):
 """
 
 
-@pytest.fixture
-def held():
-    event = threading.Event()
-    yield event
-    event.set()
-
-
 @pytest.mark.parametrize(
     ("inputs", "values"),
     [

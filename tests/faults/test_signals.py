@@ -5,7 +5,6 @@ Whatever way the calls were begun.
 
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
@@ -50,19 +49,11 @@ each_case = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def answered():
-    """Set once calls are to be answered, which hang until then."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-@pytest.fixture
-def server(serve, answered):
-    """Where they hang."""
+def server(serve, held):
+    """Where they hang, until they are let go."""
 
     def answer(_):
-        answered.wait(PATIENCE)
+        held.wait(PATIENCE)
         return reply(b"well")
 
     return serve(answer)
@@ -101,12 +92,12 @@ def test_fault_22_the_second_signal_ends_calls_that_hang(start, server, way, num
 
 
 @each_case
-def test_fault_22_the_first_signal_lets_them_end(start, server, answered, way, number, status):
+def test_fault_22_the_first_signal_lets_them_end(start, server, held, way, number, status):
     """No more are sent; `outcomes` hands back what was paid for."""
     process = start(way)
     process.send_signal(number)
     time.sleep(0.3)
-    answered.set()
+    held.set()
     out, err = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == status

@@ -72,7 +72,7 @@ class Interrupts:
         self._ends: tuple[socket, socket] | None = None  # that the watcher hears at, and its bell
         self._rung_before = _NO_FD
         self._watcher = threading.Thread()
-        self._hears_end = False
+        self._hears_end = False  # asked for once there is a pool: who asks last is told first
 
     @contextmanager
     def heeded(self, run: Interruptible) -> Iterator[None]:

@@ -5,14 +5,13 @@ What it does, and what it closes over, nobody can tell: see `Journal(version=)`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threadllm.journal import codec
+from threadllm.journal.names import digest
 from threadllm.redaction import type_name
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ def bound_by(fn: Callable[..., object]) -> str:
         for layer in _layers(fn)
         if isinstance(layer, partial)
     ]
-    if not bound:
-        return ""
-    return f"partial {hashlib.sha256(json.dumps(bound).encode('ascii')).hexdigest()[:_LENGTH]}"
+    return f"partial {digest(bound)[:_LENGTH]}" if bound else ""
 
 
 def _layers(fn: Any) -> Iterator[Any]:

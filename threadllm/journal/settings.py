@@ -74,7 +74,7 @@ class Journal:
         """
         from threadllm.journal.opened import OpenJournal  # here, as it brings SQLite along
 
-        version = f"{self.version} {bound}".strip() if bound else self.version
+        version = " ".join(filter(None, [self.version, bound]))
         return OpenJournal(replace(self, version=version), self.job or job, clock)
 
 
