@@ -2,6 +2,7 @@
 
 import faulthandler
 import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,6 +33,18 @@ def guard(terminal):
         thread.join(PATIENCE)
     faulthandler.cancel_dump_traceback_later()
     assert [thread.name for thread in left if thread.is_alive()] == []
+
+
+@pytest.fixture
+def plain_handlers():
+    """Python's own for signals at the beginning, and at the end those that there were."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGURG) is signal.SIG_DFL
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What these tests share: errors as SDKs raise them, gauges, and Python processes of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -54,6 +55,27 @@ class Calls:
         if errors:
             raise errors.pop(0)
         return item
+
+
+class Told:
+    """A run that notes what signals tell it."""
+
+    def __init__(self):
+        self.heard = []
+        self.stopped = threading.Event()
+
+    def interrupt(self, signal_name):
+        self.heard.append(signal_name)
+        self.stopped.set()
+
+    def cut(self):
+        self.heard.append("cut")
+
+
+def interrupted(run, number=signal.SIGINT):
+    """Send a signal, and wait until the run has been told."""
+    signal.raise_signal(number)
+    assert run.stopped.wait(PATIENCE)
 
 
 def plain_environment():
