@@ -138,6 +138,38 @@ def test_a_dispatcher_that_is_gone_keeps_the_deadlines_of_what_runs(clock, held)
     assert type(future.exception(PATIENCE)) is DeadlineExceeded
 
 
+def test_it_keeps_those_of_what_is_begun_later(clock, held):
+    """Its outcomes are read on without it: it has ended before the first of them begins."""
+    here = threading.Event()
+
+    def call(item):
+        if item:
+            here.set()
+            held.wait(PATIENCE)
+
+    outcomes = Dispatcher(1, deadline=5, clock=clock).outcomes(call, range(2))
+    assert next(outcomes).ok
+    assert here.wait(PATIENCE)
+    clock.advance(5)
+
+    assert type(next(outcomes).error) is DeadlineExceeded
+
+
+def test_where_it_has_no_thread_for_that_the_item_says_so(held):
+    """Nothing is begun that could not be ended in time."""
+    before = {*threading.enumerate()}
+    pool = Dispatcher(1, deadline=5)
+    running, queued = begun(pool, held), pool.submit(int)
+    [watchdog] = [
+        one for one in {*threading.enumerate()} - before if one.name == "threadllm-watchdog"
+    ]
+    running.add_done_callback(lambda _: watchdog.join(PATIENCE))
+    del pool
+    with no_threads():
+        held.set()
+        assert str(queued.exception(PATIENCE)) == "can't start new thread"
+
+
 def test_a_shutdown_that_does_not_wait_keeps_them_too(pool, clock, held):
     """What it has taken is still bounded, and what was queued still runs."""
     running, queued = begun(pool, held), pool.submit(int)

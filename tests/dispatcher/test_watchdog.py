@@ -221,6 +221,19 @@ def test_it_ends_when_nothing_is_watched_any_more(clock, told, call):
     assert (told, watchdog._thread.is_alive()) == ([1005.0], False)
 
 
+def test_who_comes_after_its_end_is_watched_too(clock, told, call):
+    """It has a thread again, for as long as that; until then none is begun in vain."""
+    watchdog = Watchdog(clock)
+    watchdog.close()
+    watchdog.start()
+    assert watchdog._thread is None
+    for moment in (1005.0, 1010.0):
+        at(watchdog, moment, told, call)
+        clock.advance(5)
+        watchdog.join()
+        assert (told[-1], watchdog._thread.is_alive()) == (moment, False)
+
+
 def test_it_has_one_thread(clock, eager_switching):
     """However many ask for it at a time."""
     watchdog = Watchdog(clock)

@@ -54,7 +54,7 @@ class Crew:
             The monotonic time at which it is to be run again; None when it has ended.
         """
         self._no_longer_waits(task)
-        call = self._deadlines.call_for(task, runner)
+        call = self._call_for(task, runner)
         try:
             if call is None or not self._begin(task, call):
                 return None
@@ -84,6 +84,14 @@ class Crew:
             if task.submission.run.count(error):
                 self._terms.look_again()
             task.future.set_exception(error)
+
+    def _call_for(self, task: Task[Any], runner: Runner) -> Call | None:
+        """Its next call; None if it has ended."""
+        try:
+            return self._deadlines.call_for(task, runner)
+        except RuntimeError as error:  # no thread can be had that would watch it
+            self.fail(task, error.with_traceback(None))  # its frames hold the runner, and so on
+            return None
 
     def _begin(self, task: Task[Any], call: Call) -> bool:
         """Whether the call has begun; if not, the task has ended."""

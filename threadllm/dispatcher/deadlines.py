@@ -97,15 +97,14 @@ class Deadlines:
         call = cast("Call", task.call)
         call.bound(limit)
         task.limit = call.limit
+        if task.watch is not None:
+            self._watchdog.call_at(limit.moment, task.watch)
+            return
         try:
-            self._watchdog.start()
+            task.watch = self._watchdog.watch(limit.moment, partial(self._expire, task), call)
         except RuntimeError:  # no thread is to be had: it ends by itself, or not
             call.expire()
             return
-        if task.watch is None:
-            task.watch = self._watchdog.watch(limit.moment, partial(self._expire, task), call)
-        else:
-            self._watchdog.call_at(limit.moment, task.watch)
         if task.is_claimed:  # it has ended meanwhile, and may not have seen that it is watched
             self._watchdog.release(task.watch)
 

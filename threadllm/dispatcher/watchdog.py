@@ -43,6 +43,9 @@ class Watch:
 class Watchdog:
     """Tells, at their moments, those who are watched. It has one thread, from `start` to `close`.
 
+    It may be closed before the last is watched, as nobody knows of those to come: for those it has
+    a thread again, as long as they are watched.
+
     Whoever releases a watch may end its item, and nobody else: only one can.
     """
 
@@ -56,7 +59,8 @@ class Watchdog:
         self._moments: list[tuple[float, int, Watch]] = []  # a heap
         self._watched = 0
         self._closed = False
-        self._thread: threading.Thread | None = None
+        self._runs = False
+        self._thread: threading.Thread | None = None  # the last
 
     def start(self) -> None:
         """Have the thread, if there is none yet.
@@ -65,18 +69,20 @@ class Watchdog:
             RuntimeError: The system has none left.
         """
         with self._lock:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="threadllm-watchdog", daemon=True)
-                thread.start()
-                self._thread = thread
+            if not self._closed:
+                self._have_thread()
 
     def watch(self, moment: float, expire: Expire, call: Call) -> Watch:
         """Have `expire(watch)` called at a monotonic time.
 
         It is called on the watchdog's thread, and again at the moment that it returns, if any.
+
+        Raises:
+            RuntimeError: The system has no thread left.
         """
         watch = Watch(expire, call)
         with self._lock:
+            self._have_thread()
             self._watched += 1
             self._add(moment, watch)
         return watch
@@ -125,6 +131,12 @@ class Watchdog:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
+    def _have_thread(self) -> None:
+        if not self._runs:
+            thread = threading.Thread(target=self._run, name="threadllm-watchdog", daemon=True)
+            thread.start()
+            self._runs, self._thread = True, thread
+
     def _add(self, moment: float, watch: Watch) -> None:
         heapq.heappush(self._moments, (moment, next(self._order), watch))
         if self._moments[0][2] is watch:
@@ -153,4 +165,5 @@ class Watchdog:
                     watch = heapq.heappop(self._moments)[2]
                     if watch.expire is not None:
                         return watch, watch.expire
+            self._runs = False
             return None
