@@ -100,6 +100,33 @@ def test_waiting_before_a_gate_counts(clock):
         assert str(future.exception(PATIENCE)) == TEXT
 
 
+def test_an_estimate_counts(clock, held, monkeypatch):
+    """It cannot be ended: its item is looked at again and again until it is through."""
+    expired, here = [], threading.Event()
+
+    def estimate():
+        here.set()
+        held.wait(PATIENCE)
+        return 1
+
+    def expire(call):
+        expired.append(call)
+        return expire_call(call)
+
+    expire_call = Call.expire
+    monkeypatch.setattr(Call, "expire", expire)
+    with Dispatcher(1, deadline=5, estimate=estimate, clock=clock) as pool:
+        future = pool.submit(int)
+        assert here.wait(PATIENCE)
+        for seconds in (5, 0.1):
+            before = len(expired)
+            clock.advance(seconds)
+            until(lambda before=before: len(expired) > before)
+        held.set()
+
+        assert str(future.exception(PATIENCE)) == TEXT
+
+
 def test_a_call_that_its_deadline_ended_is_not_repeated(pool, clock):
     """Whatever it makes of that."""
 
