@@ -36,6 +36,28 @@ def test_no_time_is_not_waited_for(timeout):
     assert clock.monotonic() == 1000
 
 
+def test_time_that_passes_before_a_wait_counts(pool):
+    """It is reckoned from what its thread has read, once: who reads nothing waits for all of it."""
+    clock = FakeClock()
+    condition = threading.Condition()
+    deadline = clock.monotonic() + 5
+    left = deadline - clock.monotonic()
+    clock.advance(5)
+    with condition:
+        clock.wait(condition, left)
+
+    def wait():
+        clock.monotonic()
+        with condition:
+            clock.wait(condition, 0)
+            clock.wait(condition, 7)
+
+    waiting = pool.submit(wait)
+    assert clock.wait_for_sleepers() == [7]
+    clock.advance(7)
+    waiting.result(10)
+
+
 def test_a_wait_without_end_is_no_sleep(pool):
     """Whoever waits for a notice alone is woken by it, and no passing of time is asked for."""
     clock = FakeClock()

@@ -21,6 +21,12 @@ __all__ = ["FakeClock", "inline"]
 _PATIENCE = 10.0  # real seconds after which a test that waits for a sleeper has failed
 
 
+class _LastRead(threading.local):
+    """When this thread has last read a clock, as far as it has not waited on it since."""
+
+    moment: float | None = None
+
+
 class FakeClock:
     """A clock that stands still until it is advanced. Pass it as `clock=`; all figures are seconds.
 
@@ -30,6 +36,7 @@ class FakeClock:
 
     def __init__(self, start: float = 1000.0, wall: float = 1_700_000_000.0) -> None:
         self._wall = wall - start
+        self._last_read = _LastRead()
         self._sleeping = threading.Condition()  # guards what follows, and tells when it grows
         self._now = start
         self._deadlines: dict[int, tuple[float, threading.Condition]] = {}  # by thread
@@ -37,20 +44,25 @@ class FakeClock:
 
     def monotonic(self) -> float:
         """See `threadllm.clock.Clock.monotonic`."""
-        return self._now
+        self._last_read.moment = now = self._now
+        return now
 
     def time(self) -> float:
         """See `threadllm.clock.Clock.time`."""
         return self._wall + self._now
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> None:
-        """See `threadllm.clock.Clock.wait`."""
+        """See `threadllm.clock.Clock.wait`.
+
+        What was read of the clock is what the timeout is reckoned from: it may have gone on since.
+        """
+        read, self._last_read.moment = self._last_read.moment, None
         if timeout is None:
             condition.wait()
             return
         me = threading.get_ident()
         with self._sleeping:
-            deadline = self._now + timeout
+            deadline = (self._now if read is None else read) + timeout
             if deadline <= self._now:
                 return
             sleepers = self._unhurried if isinstance(condition, Unhurried) else self._deadlines

@@ -151,8 +151,9 @@ def test_it_keeps_those_of_what_is_begun_later(clock, held):
     assert next(outcomes).ok
     assert here.wait(PATIENCE)
     clock.advance(5)
+    [outcome] = outcomes
 
-    assert type(next(outcomes).error) is DeadlineExceeded
+    assert type(outcome.error) is DeadlineExceeded
 
 
 def test_where_it_has_no_thread_for_that_the_item_says_so(held):
