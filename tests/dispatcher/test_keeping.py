@@ -158,6 +158,23 @@ def test_a_journal_that_cannot_be_written_stops_the_run(path, monkeypatch):
     assert len(seen) == kept_in(path)
 
 
+def test_a_second_that_cannot_be_written_is_none_the_worse(path, monkeypatch):
+    """Both were in flight: the run is stopped once, and neither is handed over."""
+    both, closes = threading.Barrier(2), []
+    close = Store.close
+
+    def broken(store, group):
+        raise JournalError(store.path, f"{len(group)} came", "Try another")
+
+    monkeypatch.setattr(Store, "put", broken)
+    monkeypatch.setattr(Store, "close", lambda store: closes.append(1) or close(store))
+    seen = []
+    with Dispatcher(2) as pool, pytest.raises(JournalError, match="came"):
+        seen.extend(pool.outcomes(lambda _: both.wait(PATIENCE), range(2), journal=path))
+
+    assert (seen, closes, both.n_waiting) == ([], [1], 0)
+
+
 def test_what_is_in_flight_when_the_reader_leaves_is_kept(path, held):
     """It was paid for; the journal is closed once it has it."""
     here = threading.Event()
