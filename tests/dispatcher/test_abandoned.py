@@ -5,6 +5,8 @@ import weakref
 from concurrent.futures import wait
 from queue import Queue
 
+import pytest
+
 import threadllm
 from tests.dispatcher.support import PATIENCE, begun, no_threads, until
 from threadllm import DeadlineExceeded, Dispatcher
@@ -138,33 +140,42 @@ def test_a_dispatcher_that_is_gone_keeps_the_deadlines_of_what_runs(clock, held)
     assert type(future.exception(PATIENCE)) is DeadlineExceeded
 
 
-def test_it_keeps_those_of_what_is_begun_later(clock, held):
-    """Its outcomes are read on without it: it has ended before the first of them begins."""
+@pytest.fixture
+def gone(clock, held):
+    """What waits in the queue of a dispatcher that is gone: its future, and whether it has begun.
 
-    def call(item):
-        if item:
-            clock.advance(5)
-            held.wait(PATIENCE)
-
-    outcomes = Dispatcher(1, deadline=5, clock=clock).outcomes(call, range(2))
-    first, second = outcomes
-
-    assert (first.error, type(second.error)) == (None, DeadlineExceeded)
-
-
-def test_where_it_has_no_thread_for_that_the_item_says_so(held):
-    """Nothing is begun that could not be ended in time."""
-    before = {*threading.enumerate()}
-    pool = Dispatcher(1, deadline=5)
-    running, queued = begun(pool, held), pool.submit(int)
+    Once what runs has been let go nothing is watched, and the watchdog ends before it begins.
+    """
+    before, begins, ends = {*threading.enumerate()}, threading.Event(), threading.Event()
+    pool = Dispatcher(1, deadline=5, clock=clock)
+    running = begun(pool, held)
+    queued = pool.submit(lambda: (begins.set(), ends.wait(PATIENCE)))
     [watchdog] = [
         one for one in {*threading.enumerate()} - before if one.name == "threadllm-watchdog"
     ]
     running.add_done_callback(lambda _: watchdog.join(PATIENCE))
     del pool
+    yield queued, begins
+    ends.set()
+
+
+def test_it_keeps_those_of_what_is_begun_later(gone, clock, held):
+    """Its queue is worked off without it, and is watched again."""
+    queued, begins = gone
+    held.set()
+    assert begins.wait(PATIENCE)
+    clock.advance(5)
+
+    assert type(queued.exception(PATIENCE)) is DeadlineExceeded
+
+
+def test_where_it_has_no_thread_for_that_the_item_says_so(gone, held):
+    """Nothing is begun that could not be ended in time."""
+    queued, begins = gone
     with no_threads():
         held.set()
         assert str(queued.exception(PATIENCE)) == "can't start new thread"
+    assert not begins.is_set()
 
 
 def test_a_shutdown_that_does_not_wait_keeps_them_too(pool, clock, held):

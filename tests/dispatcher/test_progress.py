@@ -112,3 +112,16 @@ def test_nothing_to_do_shows_nothing(capsys):
         pass
 
     assert (Bar.made, capsys.readouterr().err) == ((), "")
+
+
+@pytest.mark.parametrize("run", ["map", "outcomes"])
+def test_a_dispatcher_stays_for_who_reads_its_run(run):
+    """Though nobody else has it: the bar goes on to the last item, and ends with the reading."""
+    going_on = getattr(Dispatcher(2, progress=Bar), run)(str, range(9))
+    shown = [next(going_on)]
+    (bar,) = Bar.made
+    assert not bar.closed.is_set()
+    shown += going_on
+
+    assert (len(shown), bar.n, bar.text) == (9, 9, "ok=9 failed=0")
+    assert bar.closed.is_set()

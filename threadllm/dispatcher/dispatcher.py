@@ -35,7 +35,7 @@ from threadllm.progress import Tally, Totals
 from threadllm.quota import NO_QUOTAS, Quotas
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
     from threadllm.clock import Clock
@@ -211,7 +211,8 @@ class Dispatcher(Closing):
         results = Results(feed, self._terms.sleeper.clock, timeout)
         if not feed.ended:
             staff.unread.add(results)
-        return results.read(staff.cancelling.interruptible(feed.run), done=staff.unread.discard)
+        run = staff.cancelling.interruptible(feed.run)
+        return self._stay_for(results.read(run, done=staff.unread.discard))
 
     def outcomes(
         self,
@@ -266,9 +267,14 @@ class Dispatcher(Closing):
         )
         self._expect(items)
         order = InOrder() if ordered else AsFinished()
-        outcomes = read(feed, order, staff.cancelling.interruptible(feed.run))
+        run = staff.cancelling.interruptible(feed.run)
+        outcomes = self._stay_for(read(feed, order, run))
         weakref.finalize(outcomes, feed.close)  # a generator that was never begun closes nothing
         return outcomes
+
+    def _stay_for(self, run: Generator[R, None, None]) -> Generator[R, None, None]:
+        """Have whoever reads a run keep the dispatcher: its end is that of its bar, too."""
+        yield from run
 
     def _expect(self, *inputs: Iterable[Any]) -> None:
         painter = self._staff.painter
