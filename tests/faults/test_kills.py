@@ -15,6 +15,15 @@ from threadllm.simulator import Latency, Simulator
 KILLS = 200
 WORKERS = 8
 PROMPTS = 24
+PATIENCE = 60  # seconds after which nothing more will be handed over
+
+
+def until(condition):
+    """Ask until it holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 def lines_of(path):
@@ -33,11 +42,20 @@ class Round:
         self.first = number * PROMPTS
         self.prompts = [f"prompt {n}" for n in range(self.first, self.first + PROMPTS)]
 
-    def play(self, forks, after):
-        """Let a run be killed after so many seconds, and another end; what was found between."""
+    def play(self, forks, dice):
+        """Let a run be killed, and another end; what was found between.
+
+        Every other one is killed after a time, which has it in all the stages of its beginning; the
+        others once so many are handed over, however fast the machine is.
+        """
         words = (self.sim.base_url, self.journal, self.handed, self.first, PROMPTS)
         forks.start(*words)
-        time.sleep(after)
+        if self.first // PROMPTS % 2:
+            time.sleep(dice.uniform(0.0, 0.16))
+        else:
+            least = dice.randrange(PROMPTS)
+            until(lambda: len(lines_of(self.handed)) >= least)
+            time.sleep(dice.uniform(0.0, 0.01))
         was_killed = forks.killed() == -9
         handed = lines_of(self.handed)
         kept = self.kept()
@@ -77,10 +95,10 @@ def test_fault_21_a_kill_loses_nothing_that_was_handed_over(tmp_path):
             with Forks() as forks:
                 while True:
                     with lock:
-                        round_, after = next(waiting, None), dice.uniform(0.0, 0.16)
+                        round_, own = next(waiting, None), random.Random(dice.random())
                     if round_ is None:
                         return found
-                    found.append(round_.play(forks, after))
+                    found.append(round_.play(forks, own))
 
         with ThreadPoolExecutor(3) as pool:
             found = [one for several in pool.map(play, range(3)) for one in several]
