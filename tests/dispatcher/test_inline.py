@@ -101,6 +101,19 @@ def test_after_shutdown_nothing_is_run():
         pool.submit(here)
 
 
+@pytest.mark.parametrize("run", ["map", "outcomes"])
+def test_what_is_begun_there_is_run_there(run):
+    """To its end, though it is read outside; what is begun outside is not."""
+    with Dispatcher(1) as pool:
+        with inline():
+            there = getattr(pool, run)(here, range(9))
+        outside = getattr(pool, run)(here, range(9))
+        values = [[getattr(one, "value", one) for one in each] for each in (there, outside)]
+
+    assert {*values[0]} == {threading.get_ident()}
+    assert threading.get_ident() not in values[1]
+
+
 def test_no_thread_is_begun():
     """So that a debugger stays where it is."""
     code = """

@@ -82,7 +82,7 @@ class Submitter:
             self._run = self._begun()
         submission = self._deadlines.submission(copy_context(), self._run)
         need = None if self._estimate is None else partial(self._estimate, *args, **kwargs)
-        return self._add(lambda: fn(*args, **kwargs), submission, need)
+        return self._add(lambda: fn(*args, **kwargs), submission, need, here=is_inline())
 
     def feed(
         self,
@@ -104,10 +104,11 @@ class Submitter:
         bind_estimate = None if self._estimate is None else binder(self._estimate, unpack)
         run = self._begun(allowance)
         submission = self._deadlines.submission(copy_context(), run)
+        here = is_inline()  # then it is so to its end, whenever it is read
 
         def add(item: T) -> Task[R]:
             need = None if bind_estimate is None else bind_estimate(item)
-            return self._add(bind(item), submission, need)
+            return self._add(bind(item), submission, need, here=here or is_inline())
 
         def start(index: int, item: T) -> Submitted[T, R]:
             return Submitted(index, index if key is None else key(item), item, add(item))
@@ -126,7 +127,12 @@ class Submitter:
         return run
 
     def _add(
-        self, run: Callable[[], R], submission: Submission, need: Callable[[], object] | None
+        self,
+        run: Callable[[], R],
+        submission: Submission,
+        need: Callable[[], object] | None,
+        *,
+        here: bool,
     ) -> Task[R]:
         within = [] if submission.submitter is None else [*submission.submitter.lineage]
         for call in within:
@@ -134,7 +140,7 @@ class Submitter:
                 call.return_slot_in_hand()  # the task may need it, and the call wait for that
         task = Task(run, self._terms, submission, need)
         is_nested = any(call.terms is self._terms for call in within)
-        if not self._workers.add(task, if_free=is_nested, here=is_inline()):
+        if not self._workers.add(task, if_free=is_nested, here=here):
             self._run_here(task, len(within))
         return task
 
