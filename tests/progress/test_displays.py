@@ -7,7 +7,7 @@ import tqdm.auto
 import tqdm.std
 
 from threadllm.progress import Totals, display
-from threadllm.progress.displays import Bar, Lines, figures
+from threadllm.progress.displays import Bar, Lines, bar_on, figures
 from threadllm.testing import FakeClock
 
 
@@ -149,6 +149,17 @@ def test_a_terminal_is_shown_a_bar(monkeypatch, clock):
 
     assert isinstance(shown, Bar)
     assert re.search(r"1/2 .*ok=1 failed=0\] *\n$", sys.stderr.getvalue())
+
+
+def test_a_bar_may_be_shown_on_a_stream(capsys, clock):
+    """Whatever that is."""
+    stream = io.StringIO()
+    shown = display(bar_on(stream), clock=clock)
+    shown.show(Totals(ok=1), 2)
+    shown.close()
+
+    assert re.search(r"1/2 .*ok=1 failed=0\] *\n$", stream.getvalue())
+    assert capsys.readouterr() == ("", "")
 
 
 def test_elsewhere_lines_are_shown(monkeypatch, clock):

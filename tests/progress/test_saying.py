@@ -25,3 +25,12 @@ def test_a_line_stands_above_the_bar(monkeypatch):
     assert before.rsplit("\r", 2)[1].strip() == ""
     assert before.endswith("\r")
     assert after.startswith("\r  0%")
+
+
+def test_a_line_is_said_on_another_stream(capsys):
+    """Where that is the bar's."""
+    stream = io.StringIO()
+    say("planted", stream)
+
+    assert stream.getvalue() == "planted\n"
+    assert capsys.readouterr() == ("", "")

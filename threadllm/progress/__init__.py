@@ -3,9 +3,9 @@
 The rooms here know no call and no request: they are told numbers.
 """
 
-from threadllm.progress.displays import display
+from threadllm.progress.displays import bar_on, display
 from threadllm.progress.painter import Painter
 from threadllm.progress.saying import AboveBar, say
 from threadllm.progress.tally import Tally, Totals
 
-__all__ = ["AboveBar", "Painter", "Tally", "Totals", "display", "say"]
+__all__ = ["AboveBar", "Painter", "Tally", "Totals", "bar_on", "display", "say"]

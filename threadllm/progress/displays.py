@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
     from threadllm.clock import Clock
     from threadllm.progress.tally import Totals
@@ -88,6 +89,13 @@ class Lines:
 
     def close(self) -> None:
         """See `Display.close`."""
+
+
+def bar_on(stream: TextIO) -> Callable[..., Any]:
+    """What makes a tqdm bar on a stream, to be passed as `progress=`."""
+    from tqdm.auto import tqdm
+
+    return partial(tqdm, file=stream, dynamic_ncols=True)
 
 
 def display(progress: bool | Callable[..., Any], clock: Clock) -> Display:

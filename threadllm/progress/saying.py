@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import sys
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
-def say(text: str) -> None:
-    """Write a line to stderr, above the bar where there is one."""
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Write a line to stderr, or to another stream, above the bar where there is one."""
     from tqdm import tqdm
 
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(text, file=stream or sys.stderr)
 
 
 class AboveBar(io.TextIOBase):
