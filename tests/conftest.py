@@ -76,7 +76,8 @@ def spawn():
 
     def start(*words, **options):
         command = [sys.executable, *map(str, words)]
-        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options))
+        options = {"stderr": subprocess.PIPE, "text": True, **options}
+        started.append(subprocess.Popen(command, **options))
         return started[-1]
 
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored: inherited
