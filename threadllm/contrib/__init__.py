@@ -1,0 +1,1 @@
+"""For other people's frameworks: a room for each, which alone may import it."""
