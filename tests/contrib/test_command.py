@@ -2,6 +2,8 @@
 
 import io
 import json
+import threading
+import time
 
 import pytest
 from articles.management.commands.summarize_articles import Command as Summarize
@@ -10,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from tests.contrib.support import articles, pending, save, summaries, summarize
+from tests.contrib.support import PATIENCE, articles, pending, save, summaries, summarize, until
 from threadllm import Quota, Retry
 from threadllm.contrib.django import Report, ThreadedCommand
 from threadllm.simulator import Fault
@@ -111,8 +113,6 @@ def test_no_rows_is_a_success():
 @pytest.mark.parametrize("concurrency", [0, 1, 3])
 def test_concurrency(concurrency):
     """Threads; with 0 all runs in the main one."""
-    import threading
-
     articles(9)
     threads = set()
 
@@ -407,13 +407,26 @@ def test_a_provider_that_refuses_for_good_is_told(sim):
 
 
 def test_an_exit_of_the_users_own_is_theirs():
-    """Nobody's signal."""
-    articles(1)
+    """Nobody's signal; what has been finished beside it is saved."""
+    articles(6)
+    finished, every = [], threading.Barrier(6)
 
     class Exiting(Command):
+        concurrency = 6
+
+        def process(self, article):
+            every.wait(PATIENCE)
+            finished.append(article)
+            return summarize(article)
+
         def save(self, article, summary):
-            raise SystemExit(7)
+            until(lambda: len(finished) == 6)
+            time.sleep(0.05)  # until their threads have handed them over
+            if article.text == "text 0":
+                raise SystemExit(7)
+            save(article, summary)
 
     with pytest.raises(SystemExit) as caught:
         Ran(Exiting())
     assert caught.value.code == 7
+    assert summaries() == [None, *(f"TEXT {n}" for n in range(1, 6))]

@@ -5,7 +5,9 @@ import threading
 
 import pytest
 import requests
+from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
+from django.db import connection
 
 from tests.contrib.support import PATIENCE, articles, pending, save, summaries, summarize, until
 from threadllm import EarlierFailure, OptionError, Retry, RunStopped, TooManyFailures
@@ -239,6 +241,25 @@ def test_inside_an_event_loop_it_says_so():
 
     with pytest.raises(SynchronousOnlyOperation, match="call it by sync_to_async"):
         asyncio.run(main())
+
+
+def test_in_another_thread_all_is_as_ever():
+    """A view's or a task's, say, which knows no signals; its connection stays its own."""
+    articles(20)
+
+    async def main():
+        return await sync_to_async(run_queryset, thread_sensitive=False)(pending(), summarize, keep)
+
+    def keep(article, summary):
+        save(article, summary)
+        kept.append((threading.get_ident(), connection.connection is not None))
+        connection.close()
+
+    kept = []
+    assert asyncio.run(main()).saved == 20
+    ((thread, is_open),) = {*kept}
+    assert thread != threading.get_ident()
+    assert is_open
 
 
 def test_a_second_interrupt_while_saving_loses_nothing():

@@ -52,7 +52,7 @@ def test_without_the_orm_there_is_one_connection():
 
 
 @pytest.mark.parametrize("age", [0, 60, None])
-def test_with_the_orm_all_are_closed(monkeypatch, age):
+def test_with_the_orm_all_are_closed(monkeypatch, eager_switching, age):
     """After each call, whatever CONN_MAX_AGE says: 64 threads, and one connection in the end."""
     monkeypatch.setitem(connections.databases["postgres"], "CONN_MAX_AGE", age)
     articles(2 * THREADS, "postgres")

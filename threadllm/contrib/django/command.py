@@ -78,7 +78,7 @@ class ThreadedCommand(BaseCommand):
         raise NotImplementedError(_NO_PROCESS)
 
     def save(self, obj: Any, result: Any) -> None:
-        """Keep a result; in the main thread."""
+        """Keep a result; in the main thread. It is called again where the connection has died."""
         raise NotImplementedError(_NO_SAVE)
 
     def save_batch(self, pairs: Sequence[tuple[Any, Any]]) -> None:
@@ -169,10 +169,12 @@ class ThreadedCommand(BaseCommand):
             raise CommandError(str(error)) from error
         finally:
             self.report = report = running.report
-            if verbosity:
-                self.stdout.write(str(report) if report.done else "nothing to do")
+            if verbosity and report.done:
+                self.stdout.write(str(report))
         if report.failed:
             raise CommandError(f"{report.failed:,} of {report.done:,} failed")
+        if verbosity and not report.done:
+            self.stdout.write("nothing to do")
 
     def _running(
         self, concurrency: int, batch_size: int | None, telling: Telling

@@ -67,7 +67,8 @@ def run_queryset(
         queryset: The rows that are to be done: let those that are done leave it, and a run that
             was killed goes on where it was. Or any other iterable.
         process: Called in a worker thread, with the row, or with what `prepare` made of it.
-        save: Called in this thread with the row and what `process` returned.
+        save: Called in this thread with the row and what `process` returned; once more where the
+            connection has died.
         prepare: Called in this thread with the row, for what `process` needs of the database.
         save_batch: Called in this thread with pairs of row and result, in a transaction. A batch
             that fails is saved row by row, by `save` if there is one.
@@ -193,8 +194,7 @@ class Running(Generic[P, R]):
                 self._take(outcomes)
             except BaseException:  # perhaps of a second signal, while something was saved
                 pool.cancel(grace=0)
-                with suppress(RunStopped, KeyboardInterrupt, SystemExit):
-                    self._take(outcomes)
+                self._take_rest(outcomes)
                 raise
             finally:
                 self._saver.flush()
@@ -206,6 +206,13 @@ class Running(Generic[P, R]):
                 self._saver.add(outcome)
             else:
                 self._failed(outcome, outcome.error)
+
+    def _take_rest(self, outcomes: Iterator[Outcome[Row[P], R]]) -> None:
+        """Whatever interrupts that: something is taken each time, so that it ends."""
+        while True:
+            with suppress(RunStopped, KeyboardInterrupt, SystemExit):
+                self._take(outcomes)
+                return
 
     def _row(self, obj: Any) -> Row[P]:
         payload, flaw = obj, None

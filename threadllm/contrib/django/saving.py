@@ -67,14 +67,18 @@ class Saver:
             self.flush()
 
     def flush(self) -> None:
-        """Save all that is left. What an interrupt keeps it from is left for the next time."""
+        """Save all that is left; what is interrupted is then the last, and may be tried again."""
         waiting = self._waiting
         if self._save_batch is not None and len(waiting) > 1 and self._is_saved(waiting):
             while waiting:
                 self._saved(waiting.pop(0))
         while waiting:
-            flaw = self._flaw_of(waiting[0])
             outcome = waiting.pop(0)
+            try:
+                flaw = self._flaw_of(outcome)
+            except BaseException:
+                waiting.append(outcome)
+                raise
             if flaw is None:
                 self._saved(outcome)
             else:
