@@ -108,8 +108,10 @@ class ThreadedCommand(BaseCommand):
         add("--failures", metavar="FILE.jsonl", help="a line for each row that failed goes there")
         add("--batch-size", type=int, default=self.batch_size, metavar="N",
             help="how many results are saved at a time")  # fmt: skip
-        add("--progress", choices=["auto", "bar", "lines", "none"], default="auto")
-        add("--journal", metavar="FILE", help="remembers results until they are saved for good")
+        add("--progress", choices=["auto", "bar", "lines", "none"], default="auto",
+            help="a bar, a line now and then, or neither (%(default)s)")  # fmt: skip
+        add("--journal", metavar="FILE",
+            help="a file that remembers results by primary key, not to buy them again")  # fmt: skip
 
     def handle(
         self,
