@@ -1,20 +1,10 @@
 """What the tests of contrib share."""
 
-import time
 from pathlib import Path
 
 from django.db import connections
 
 PROJECT = Path(__file__).parent / "django_project"
-PATIENCE = 30  # seconds after which what must come has not come
-
-
-def until(condition):
-    """Ask until it holds."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def articles(number, alias="default", **fields):

@@ -12,7 +12,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from tests.contrib.support import PATIENCE, articles, pending, save, summaries, summarize, until
+from tests.contrib.support import articles, pending, save, summaries, summarize
+from tests.support import PATIENCE, until
 from threadllm import Quota, Retry
 from threadllm.contrib.django import Report, ThreadedCommand
 from threadllm.simulator import Fault

@@ -7,7 +7,8 @@ import pytest
 from articles.models import Article
 from django.test import override_settings
 
-from tests.contrib.support import articles, backends, until
+from tests.contrib.support import articles, backends
+from tests.support import until
 from threadllm import OptionError, Retry
 from threadllm.contrib.django import DjangoExecutor, WorkerQueryError
 from threadllm.testing import inline

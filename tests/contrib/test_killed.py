@@ -12,7 +12,8 @@ import threading
 
 import pytest
 
-from tests.contrib.support import PATIENCE, PROJECT, articles, backends, summaries, until
+from tests.contrib.support import PROJECT, articles, backends, summaries
+from tests.support import PATIENCE, until
 from threadllm.simulator import Fault, Latency, Limits, Simulator
 
 THREADS = 64

@@ -9,7 +9,8 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connection
 
-from tests.contrib.support import PATIENCE, articles, pending, save, summaries, summarize, until
+from tests.contrib.support import articles, pending, save, summaries, summarize
+from tests.support import PATIENCE, until
 from threadllm import EarlierFailure, OptionError, Retry, RunStopped, TooManyFailures
 from threadllm.contrib.django import run_queryset
 from threadllm.outcome import Usage

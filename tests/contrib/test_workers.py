@@ -10,7 +10,8 @@ from django.db import OperationalError, connections, transaction
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-from tests.contrib.support import PATIENCE, articles, backends, pending, save, summaries, until
+from tests.contrib.support import articles, backends, pending, save, summaries
+from tests.support import PATIENCE, until
 from threadllm import DeadlineExceeded
 from threadllm.contrib.django import DjangoExecutor, WorkerQueryError, run_queryset
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.faults.killing import Forks
+from tests.support import until
 from threadllm.journal import reading
 from threadllm.journal.store import check
 from threadllm.simulator import Latency, Simulator
@@ -15,15 +16,6 @@ from threadllm.simulator import Latency, Simulator
 KILLS = 200
 WORKERS = 8
 PROMPTS = 24
-PATIENCE = 60  # seconds after which nothing more will be handed over
-
-
-def until(condition):
-    """Ask until it holds."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def lines_of(path):
