@@ -25,7 +25,6 @@ class Command(ThreadedCommand):
     failing = ()
 
     def add_arguments(self, parser):
-        super().add_arguments(parser)
         parser.add_argument("--only")
 
     def get_queryset(self, *, only=None, **options):
@@ -142,6 +141,23 @@ def test_options_of_ones_own():
     articles(9)
     assert Ran(Command(), only="text 7").report.saved == 1
     assert summaries()[7] == "TEXT 7"
+
+
+def test_all_options_may_come_from_a_shell(failing, tmp_path):
+    """As text; what handle returns is nothing that would be printed."""
+    articles(5)
+    words = (
+        "--concurrency=2 --limit=4 --rate=6000 --retries=1 --max-failures=50% --progress=none "
+        f"--failures={tmp_path}/f.jsonl --journal={tmp_path}/run.db --verbosity=1"
+    )
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(CommandError, match="2 of 4 failed"):
+        call_command(failing, *words.split(), stdout=out, stderr=err)
+    assert out.getvalue().startswith("2 saved, 2 failed, ")
+    failing.failing = ()
+    assert call_command(failing, *words.split(), stdout=out, stderr=err) is None
+    assert out.getvalue().count("\n") == 2
+    assert summaries() == [f"TEXT {n}" for n in range(5)]
 
 
 def test_dry_run_counts_and_no_more():

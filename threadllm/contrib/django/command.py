@@ -95,9 +95,10 @@ class ThreadedCommand(BaseCommand):
         """What is entered around each `process`, in its thread."""
         return nullcontext()
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Add the options that all such commands have."""
-        add = parser.add_argument
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Add what all such commands have to those of `add_arguments`, which are the user's."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        add = parser.add_argument_group("rows in threads").add_argument
         add("--concurrency", type=int, default=self.concurrency, metavar="N",
             help="threads; 0 for none: one row after another (%(default)s)")  # fmt: skip
         add("--limit", type=int, metavar="N", help="how many rows at most")
@@ -112,6 +113,7 @@ class ThreadedCommand(BaseCommand):
             help="a bar, a line now and then, or neither (%(default)s)")  # fmt: skip
         add("--journal", metavar="FILE",
             help="a file that remembers results by primary key, not to buy them again")  # fmt: skip
+        return parser
 
     def handle(
         self,
