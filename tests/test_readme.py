@@ -61,6 +61,7 @@ def test_the_management_command_runs(tmp_path):
     with Simulator() as simulator:
         environment = {
             **os.environ,
+            "ARTICLES_SQLITE": str(tmp_path / "articles.db"),
             "DJANGO_SETTINGS_MODULE": "project.settings",
             "OPENAI_BASE_URL": simulator.base_url,
             "OPENAI_API_KEY": "sk-planted-readme",

@@ -18,7 +18,7 @@ from threadllm.simulator import Simulator
 
 sys.path.insert(0, str(PROJECT))
 os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
-os.environ["ARTICLES_SQLITE"] = str(Path(mkdtemp(prefix="articles-")) / "articles.db")
+settings.DATABASES["default"]["NAME"] = str(Path(mkdtemp(prefix="articles-")) / "articles.db")
 settings.DATABASES["postgres"] = settings.POSTGRES
 django.setup()
 
