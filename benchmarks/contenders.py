@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import httpx
 import requests
 import urllib3
 
 import threadllm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     AskAll = Callable[[str, int, int], list[str]]
 
@@ -161,6 +162,69 @@ def ask_all_by_aiohttp(url: str, count: int, at_a_time: int) -> list[str]:
     return list(itertools.chain.from_iterable(asyncio.run(ask_all())))
 
 
+def ask_all_in_turn(url: str, count: int, _at_a_time: int) -> list[str]:
+    """One after another."""
+    return [ask(url) for _ in range(count)]
+
+
+def ask_all_in_raw_threads(url: str, count: int, at_a_time: int) -> list[str]:
+    """A thread for each, as tutorials show it, and as many more once these have ended."""
+    texts: list[str] = []
+    for start in range(0, count, at_a_time):
+        threads = [
+            threading.Thread(target=lambda: texts.append(ask(url)))
+            for _ in range(start, min(count, start + at_a_time))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return texts
+
+
+def ask_all_by_httpx(url: str, count: int, at_a_time: int) -> list[str]:
+    """One client for all, as it should be."""
+
+    async def ask_all() -> list[str]:
+        limits = httpx.Limits(max_connections=at_a_time, max_keepalive_connections=at_a_time)
+        async with httpx.AsyncClient(timeout=TIMEOUT, limits=limits) as client:
+            return await gather(count, at_a_time, lambda: ask_by(client, url))
+
+    return asyncio.run(ask_all())
+
+
+def ask_all_by_httpx_clients(url: str, count: int, at_a_time: int) -> list[str]:
+    """A client for each call, as tutorials write it."""
+
+    async def ask_in_client() -> str:
+        async with httpx.AsyncClient(timeout=TIMEOUT) as client:
+            return await ask_by(client, url)
+
+    return asyncio.run(gather(count, at_a_time, ask_in_client))
+
+
+async def ask_by(client: httpx.AsyncClient, url: str) -> str:
+    """One request."""
+    response = await client.post(url, json=PAYLOAD, headers=HEADERS)
+    response.raise_for_status()
+    return text_of(response.json())
+
+
+async def gather(count: int, at_a_time: int, call: Callable[[], Awaitable[str]]) -> list[str]:
+    """So many calls, so many of them at a time."""
+    slots = asyncio.Semaphore(at_a_time)
+
+    async def call_in_slot() -> str:
+        async with slots:
+            return await call()
+
+    return await asyncio.gather(*(call_in_slot() for _ in range(count)))
+
+
+SEQUENTIAL = Contender("one after another", ask_all_in_turn)
+RAW_THREADS = Contender("a thread for each prompt", ask_all_in_raw_threads)
+HTTPX_CLIENTS = Contender("asyncio, httpx, a client each", ask_all_by_httpx_clients)
+HTTPX = Contender("asyncio, httpx, one client", ask_all_by_httpx)
 REQUESTS = Contender("requests.post, ThreadPoolExecutor", in_executor(ask))
 SESSION = Contender("session per thread, ThreadPoolExecutor", ask_all_in_sessions)
 THREADLLM = Contender("threadllm, same function", in_dispatcher(ask))

@@ -1,0 +1,122 @@
+"""What was measured: figures by contender and load, as a table and as a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+LIBRARIES = ("threadllm", "requests", "urllib3", "aiohttp", "httpx")
+
+
+class Spread(NamedTuple):
+    """One figure over the rounds."""
+
+    median: float
+    least: float
+    greatest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one scenario came to.
+
+    Attributes:
+        name: What the command line calls it.
+        title: What a chart is headed with.
+        unit: Of the figures.
+        axis: What the loads are.
+        more_is_better: Whether a greater figure is the better one.
+        ideal: What could be reached at best, in the same unit; None where nobody knows.
+        figures: By contender and load, one for each round.
+    """
+
+    name: str
+    title: str
+    unit: str
+    axis: str
+    more_is_better: bool
+    ideal: float | None = None
+    figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    def add(self, contender: str, load: str, figure: float) -> None:
+        """Take in the figure of a round."""
+        self.figures.setdefault(contender, {}).setdefault(load, []).append(figure)
+
+    def spread(self, contender: str, load: str) -> Spread | None:
+        """Median, least and greatest; None where the contender had no turn."""
+        figures = self.figures.get(contender, {}).get(load)
+        if figures is None:
+            return None
+        return Spread(statistics.median(figures), min(figures), max(figures))
+
+    @property
+    def loads(self) -> list[str]:
+        """In the order in which they came."""
+        return [*dict.fromkeys(load for loads in self.figures.values() for load in loads)]
+
+    def table(self) -> str:
+        """Contenders to the left; a median for each load, and between what the rounds were."""
+        heads = [f"{self.axis} {load}".strip() for load in self.loads]
+        rows = [["", *heads]]
+        for contender in self.figures:
+            spreads = (self.spread(contender, load) for load in self.loads)
+            rows.append([contender, *(cell(spread) for spread in spreads)])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "   ".join([f"{row[0]:<{widths[0]}}", *map("{:>{}}".format, row[1:], widths[1:])])
+            for row in rows
+        ]
+        ideal = "" if self.ideal is None else f", ideally {short(self.ideal)}"
+        return "\n".join([f"{self.title} ({self.unit}{ideal})", *map(str.rstrip, lines)])
+
+
+def cell(spread: Spread | None) -> str:
+    """A median, and from what to what the rounds went."""
+    if spread is None:
+        return "-"
+    return f"{short(spread.median)} ({short(spread.least)} to {short(spread.greatest)})"
+
+
+def short(figure: float) -> str:
+    """Three digits of it, or all before the point."""
+    return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.3g}"  # noqa: PLR2004
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    return {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "versions": {name: found for name in LIBRARIES if (found := _version(name))},
+    }
+
+
+def machine_line() -> str:
+    """The same, to be read."""
+    told = machine()
+    versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+    return f"{told['cores']} cores, {told['machine']}, {told['python']}, {versions}"
+
+
+def write(results: Sequence[Result], path: Path, **about: Any) -> None:
+    """All figures, and what they depend on, as JSON."""
+    content = {"machine": machine(), **about, "scenarios": [asdict(one) for one in results]}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
