@@ -1,4 +1,6 @@
+import faulthandler
 import importlib
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from hypothesis import settings
 
 from threadllm.quota import forget
 
+LONGEST = 300  # seconds that a test may take
 PATIENCE = 10  # seconds after which what should have ended has not
 
 # A law is no race: the machine may be busy.
@@ -43,6 +46,26 @@ def pytest_collection_modifyitems(config, items):
     left_out = {item for item in items if is_left_out(item)}
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session")
+def terminal(pytestconfig):
+    """The real stderr, which is not captured."""
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        copy = os.dup(2)
+    yield copy
+    os.close(copy)
+
+
+@pytest.fixture(autouse=True)
+def no_end_of_waiting(request, terminal):
+    """Ends a run that hangs, with every thread's stack: on a clock that stands still it may."""
+    if request.node.get_closest_marker("soak"):
+        yield
+        return
+    faulthandler.dump_traceback_later(LONGEST, exit=True, file=terminal)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(autouse=True)

