@@ -80,7 +80,7 @@ def test_contenders_that_there_are_not_are_refused(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["five-prompts", "ten-calls", "throughput", "latency"])
+@pytest.mark.parametrize("name", ["five-prompts", "latency"])  # all contenders, several loads
 def test_every_contender_has_its_turns(beside, every, tiny, name):
     """As many as were announced, under each load; each has all its answers."""
     scenario = every[name]
