@@ -49,8 +49,8 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
-def terminal(pytestconfig):
-    """The real stderr, which is not captured."""
+def real_stderr(pytestconfig):
+    """The one that is not captured."""
     with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         copy = os.dup(2)
     yield copy
@@ -58,12 +58,12 @@ def terminal(pytestconfig):
 
 
 @pytest.fixture(autouse=True)
-def no_end_of_waiting(request, terminal):
+def no_end_of_waiting(request, real_stderr):
     """Ends a run that hangs, with every thread's stack: on a clock that stands still it may."""
     if request.node.get_closest_marker("soak"):
         yield
         return
-    faulthandler.dump_traceback_later(LONGEST, exit=True, file=terminal)
+    faulthandler.dump_traceback_later(LONGEST, exit=True, file=real_stderr)
     yield
     faulthandler.cancel_dump_traceback_later()
 
