@@ -25,6 +25,11 @@ class Spread(NamedTuple):
     greatest: float
 
 
+def spread_of(figures: Sequence[float]) -> Spread:
+    """Median, least and greatest."""
+    return Spread(statistics.median(figures), min(figures), max(figures))
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What one scenario came to.
@@ -54,9 +59,7 @@ class Result:
     def spread(self, contender: str, load: str) -> Spread | None:
         """Median, least and greatest; None where the contender had no turn."""
         figures = self.figures.get(contender, {}).get(load)
-        if figures is None:
-            return None
-        return Spread(statistics.median(figures), min(figures), max(figures))
+        return None if figures is None else spread_of(figures)
 
     @property
     def loads(self) -> list[str]:

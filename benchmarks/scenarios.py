@@ -19,7 +19,7 @@ from contenders import (
     THREADLLM,
 )
 from results import Result
-from transport import take_turn
+from transport import beginning_at, take_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,8 +112,7 @@ class Asking:
             address = f"{url}/plain?delay={load.delay}" if load.delay else f"{url}/plain"
             requests = {one: requests_for(one, address, load, scale) for one in taking}
             for first in range(scale.rounds):
-                start = first % max(1, len(taking))
-                for one in (*taking[start:], *taking[:start]):
+                for one in beginning_at(first, taking):
                     turn = take_turn(one, address, requests[one], load.at_a_time)
                     result.add(one.name, load.label, self.figure(turn, load))
                     yield result

@@ -13,7 +13,6 @@ import gc
 import os
 import platform
 import resource
-import statistics
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,11 +20,13 @@ from typing import TYPE_CHECKING
 
 from answering import TEXT, answering, limit
 from contenders import AIOHTTP, HTTP_CLIENT, REQUESTS, SESSION, THREADLLM, URLLIB3
+from results import spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from contenders import Contender
+    from results import Spread
 
 SHAPES = {"Content-Length": "/plain", "chunked gzip": "/gzip"}
 CONTENDERS = (REQUESTS, SESSION, THREADLLM, URLLIB3, HTTP_CLIENT, AIOHTTP)
@@ -57,15 +58,6 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """One figure over the rounds."""
-
-    median: float
-    least: float
-    greatest: float
-
-
-@dataclass(frozen=True, slots=True)
 class Series:
     """The turns of one contender."""
 
@@ -74,8 +66,7 @@ class Series:
 
     def spread(self, figure: Callable[[Turn], float]) -> Spread:
         """A figure's median, least and greatest."""
-        figures = [figure(turn) for turn in self.turns]
-        return Spread(statistics.median(figures), min(figures), max(figures))
+        return spread_of([figure(turn) for turn in self.turns])
 
     @property
     def throughput(self) -> Spread:
@@ -114,14 +105,19 @@ def take_turn(contender: Contender, url: str, requests: int, at_a_time: int) -> 
     return turn
 
 
+def beginning_at(first: int, contenders: Sequence[Contender]) -> Sequence[Contender]:
+    """All of them, beginning with another one in each round."""
+    start = first % max(1, len(contenders))
+    return [*contenders[start:], *contenders[:start]]
+
+
 def in_turns(
     contenders: Sequence[Contender], rounds: int, take: Callable[[Contender], Turn]
 ) -> dict[Contender, Series]:
     """Each contender once a round, each round beginning with another one."""
     series = {contender: Series(contender) for contender in contenders}
     for first in range(rounds):
-        start = first % len(contenders)
-        for contender in (*contenders[start:], *contenders[:start]):
+        for contender in beginning_at(first, contenders):
             series[contender].turns.append(take(contender))
     return series
 
