@@ -39,6 +39,18 @@ def test_a_shutdown_that_is_asked_for_closes_as_well():
     until(lambda: backends() == 1)
 
 
+def test_a_block_that_is_left_by_ctrl_c_closes_as_well():
+    """What a callback has opened, say, after the call."""
+    (row,) = articles(1, "postgres")
+    with pytest.raises(KeyboardInterrupt), DjangoExecutor(1) as executor:
+        done = threading.Event()
+        future = executor.submit(done.wait, 10)
+        future.add_done_callback(lambda _: name_of(row.pk))
+        done.set()
+        raise KeyboardInterrupt
+    until(lambda: backends() == 1)
+
+
 def test_arguments_reach_the_function():
     """Its own, by position and by name, whatever they are called."""
     with DjangoExecutor(1) as executor:

@@ -5,7 +5,7 @@ they find it through the context variable `current`. The rooms here start no thr
 HTTP library.
 """
 
-from threadllm.call.allowance import Allowance, checked_allowance
+from threadllm.call.allowance import Allowance, checked_allowance, number_or_share
 from threadllm.call.call import Call, current
 from threadllm.call.deadline import NO_LIMIT, Limit, checked_seconds, deadline, seconds_here
 from threadllm.call.exchange import Exchange, Failure
@@ -27,5 +27,6 @@ __all__ = [
     "checked_seconds",
     "current",
     "deadline",
+    "number_or_share",
     "seconds_here",
 ]

@@ -48,6 +48,11 @@ class Allowance:
         return make
 
 
+def number_or_share(text: str) -> int | str:
+    """What a shell has as text: a number of failures, or a share, which stays as it is."""
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
 def checked_allowance(
     max_failures: int | str | None, *, fail_fast: bool = False
 ) -> Allowance | None:

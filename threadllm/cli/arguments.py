@@ -7,7 +7,7 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from threadllm.call import checked_allowance
+from threadllm.call import checked_allowance, number_or_share
 from threadllm.dispatcher import MOST_WORKERS
 from threadllm.exceptions import OptionError
 
@@ -65,7 +65,7 @@ def failures(text: str) -> int | str:
     Raises:
         ArgumentTypeError: Neither.
     """
-    allowed = int(text) if text.isascii() and text.isdigit() else text
+    allowed = number_or_share(text)
     try:
         checked_allowance(allowed)
     except OptionError:

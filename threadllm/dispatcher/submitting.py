@@ -82,7 +82,7 @@ class Submitter:
             self._run = self._begun()
         submission = self._deadlines.submission(copy_context(), self._run)
         need = None if self._estimate is None else partial(self._estimate, *args, **kwargs)
-        return self._add(lambda: fn(*args, **kwargs), submission, need, here=is_inline())
+        return self._add(lambda: fn(*args, **kwargs), submission, need)
 
     def feed(
         self,
@@ -108,7 +108,7 @@ class Submitter:
 
         def add(item: T) -> Task[R]:
             need = None if bind_estimate is None else bind_estimate(item)
-            return self._add(bind(item), submission, need, here=here or is_inline())
+            return self._add(bind(item), submission, need, here=here)
 
         def start(index: int, item: T) -> Submitted[T, R]:
             return Submitted(index, index if key is None else key(item), item, add(item))
@@ -132,7 +132,7 @@ class Submitter:
         submission: Submission,
         need: Callable[[], object] | None,
         *,
-        here: bool,
+        here: bool = False,
     ) -> Task[R]:
         within = [] if submission.submitter is None else [*submission.submitter.lineage]
         for call in within:
@@ -140,7 +140,7 @@ class Submitter:
                 call.return_slot_in_hand()  # the task may need it, and the call wait for that
         task = Task(run, self._terms, submission, need)
         is_nested = any(call.terms is self._terms for call in within)
-        if not self._workers.add(task, if_free=is_nested, here=here):
+        if not self._workers.add(task, if_free=is_nested, here=here or is_inline()):
             self._run_here(task, len(within))
         return task
 

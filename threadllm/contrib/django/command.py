@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError
 
+from threadllm.call import number_or_share
 from threadllm.contrib.django.report import Report
 from threadllm.contrib.django.rows import source_of
 from threadllm.contrib.django.running import Running
-from threadllm.contrib.django.telling import Telling
+from threadllm.contrib.django.telling import Telling, failures_file
 from threadllm.contrib.django.workers import Workers
 from threadllm.dispatcher import DEFAULT_WORKERS
 from threadllm.exceptions import JournalError, OptionError, RunStopped
@@ -138,6 +139,8 @@ class ThreadedCommand(BaseCommand):
                 signal has come (130, 143).
         """
         self.report = Report()
+        if isinstance(max_failures, str):
+            max_failures = number_or_share(max_failures)
         try:
             given = self.get_items(verbosity=verbosity, **options)
             source = source_of(given, limit=limit, window=2 * concurrency)
@@ -145,7 +148,8 @@ class ThreadedCommand(BaseCommand):
                 self.stdout.write(f"{_length(source)} to do; nothing was done")
                 return
             settings = {"quota": self._quota(rate, concurrency), "retry": self._retry(retries)}
-            with Telling(self, progress, verbosity, failures) as telling:
+            with failures_file(failures) as file:
+                telling = Telling(self, progress, verbosity, file)
                 running = self._running(concurrency, batch_size, telling)
                 run = partial(
                     running.run,
@@ -153,7 +157,7 @@ class ThreadedCommand(BaseCommand):
                     concurrency,
                     {**settings, "progress": telling.progress},
                     journal=journal,
-                    max_failures=_number_or_share(max_failures),
+                    max_failures=max_failures,
                 )
                 self._end(running, run, verbosity)
         except OptionError as error:
@@ -223,9 +227,3 @@ def _length(source: Source) -> str:
         return f"{len(source):,}"
     except TypeError:
         return "an unknown number"
-
-
-def _number_or_share(text: int | str | None) -> int | str | None:
-    """What a shell has as text: 20, or 5%."""
-    is_number = isinstance(text, str) and text.isascii() and text.isdigit()
-    return int(text) if is_number and text else text

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from threadllm.contrib.django.workers import WorkerDB
     from threadllm.outcome import Outcome
@@ -90,17 +89,9 @@ class DjangoExecutor(Dispatcher):
         super().shutdown(wait, cancel_futures=cancel_futures)
         self._clean.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """See `Dispatcher.__exit__`."""
-        try:
-            super().__exit__(kind, error, traceback)
-        finally:
-            self._clean.close()
+    def _leave(self, *, wait: bool = True) -> None:
+        super()._leave(wait=wait)
+        self._clean.close()
 
 
 @contextmanager

@@ -150,14 +150,13 @@ class ListedRows:
 
     def _unsliced(self) -> QuerySet[Any]:
         """The same, to be narrowed further; rows that have left it meanwhile are left out."""
-        model, alias = self._rows.model, self._rows.db
-        rows: QuerySet[Any] = model._base_manager.using(alias).all()  # noqa: SLF001
-        if self._rows.query.combinator:  # no union can be
-            return rows
-        rows = self._rows.all()
-        rows.query.clear_limits()
-        rows.query.clear_ordering(force=True)
-        rows.query.distinct_fields = ()
+        rows: QuerySet[Any] = self._rows.all()
+        if rows.query.combinator:  # no union can be
+            rows = rows.model._base_manager.using(rows.db)  # noqa: SLF001
+        else:
+            rows.query.clear_limits()
+            rows.query.clear_ordering(force=True)
+            rows.query.distinct_fields = ()
         return rows
 
 

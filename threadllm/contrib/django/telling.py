@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from traceback import format_exception
@@ -15,69 +16,64 @@ from threadllm.progress import bar_on, say
 from threadllm.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
+    from collections.abc import Callable, Iterator
     from typing import TextIO
 
     from django.core.management.base import BaseCommand
-    from typing_extensions import Self
 
     from threadllm.contrib.django.report import Failure
 
 Progress = Literal["auto", "bar", "lines", "none"]
 
 
+@contextmanager
+def failures_file(path: str | None) -> Iterator[TextIO | None]:
+    """The file of `--failures`, while a block lasts; None for none.
+
+    Raises:
+        OptionError: It cannot be written.
+    """
+    if path is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("w", encoding="utf-8"))
+        except OSError as error:
+            raise OptionError(f"--failures {path}: {error.strerror}") from error
+        yield file
+
+
 class Telling:
-    """Tells what a command does, for as long as it is entered.
+    """Tells what a command does.
 
     Args:
         command: Whose streams are written to.
         progress: A bar needs the stream itself: Django's wrapper adds line ends of its own.
         verbosity: Django's: 0 shows errors alone, 2 their tracebacks, too.
-        failures: A file that gets a line for each row that failed; None for none.
+        file: Gets a line for each row that failed; None for none.
 
     Attributes:
         progress: For a dispatcher.
-
-    Raises:
-        OptionError: When it is entered: the file cannot be written.
     """
 
     def __init__(
-        self, command: BaseCommand, progress: Progress, verbosity: int, failures: str | None
+        self, command: BaseCommand, progress: Progress, verbosity: int, file: TextIO | None
     ) -> None:
         raw = cast("TextIO", getattr(command.stderr, "_out", command.stderr))
         if progress == "auto":
             progress = "none" if not verbosity else "bar" if raw.isatty() else "lines"
-        makers: dict[str, Callable[..., Any] | bool] = {
-            "bar": bar_on(raw),
-            "lines": partial(Lines, command.stdout.write, SYSTEM),
-            "none": False,
+        makers: dict[str, Callable[[], Callable[..., Any] | bool]] = {
+            "bar": partial(bar_on, raw),  # which imports tqdm
+            "lines": lambda: partial(Lines, command.stdout.write, SYSTEM),
+            "none": bool,
         }
-        self.progress = makers[progress]
+        self.progress = makers[progress]()
         self._write: Callable[[str], object] = command.stderr.write
         if progress == "bar":
             self._write = lambda text: say(command.style.ERROR(text), raw)
         self._is_verbose = verbosity > 1
-        self._path = failures
-        self._file: TextIO | None = None
-
-    def __enter__(self) -> Self:
-        if self._path is not None:
-            try:
-                self._file = Path(self._path).open("w", encoding="utf-8")
-            except OSError as error:
-                raise OptionError(f"--failures {self._path}: {error.strerror}") from error
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file = file
 
     def failed(self, failure: Failure) -> None:
         """Tell of a row that failed."""
