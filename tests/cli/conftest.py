@@ -11,7 +11,6 @@ from typing import NamedTuple
 import pytest
 
 from threadllm.cli import main
-from threadllm.clock import SYSTEM
 from threadllm.simulator import Simulator
 
 PATIENCE = 60  # seconds after which what must come has not come, however busy the machine
@@ -146,13 +145,6 @@ def stdin(monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
 
     return give
-
-
-def until(condition):
-    """Ask until the condition holds."""
-    deadline = SYSTEM.monotonic() + PATIENCE
-    while not condition():
-        assert SYSTEM.monotonic() < deadline
 
 
 def records(path):

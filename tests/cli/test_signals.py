@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from tests.cli.conftest import PATIENCE, until
+from tests.cli.conftest import PATIENCE
+from tests.support import until
 from threadllm.clock import SYSTEM
 from threadllm.simulator import Fault, Latency, Simulator
 

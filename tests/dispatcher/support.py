@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest import mock
@@ -106,13 +105,6 @@ def no_threads():
 
     with mock.patch.object(threading.Thread, "start", refuse):
         yield
-
-
-def until(condition):
-    """Ask until it holds."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
 
 
 def begun(pool, held, *args):

@@ -8,7 +8,8 @@ from queue import Queue
 import pytest
 
 import threadllm
-from tests.dispatcher.support import PATIENCE, begun, no_threads, until
+from tests.dispatcher.support import PATIENCE, begun, no_threads
+from tests.support import until
 from threadllm import DeadlineExceeded, Dispatcher
 from threadllm.call import current
 from threadllm.dispatcher.workers import Workers

@@ -5,7 +5,8 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from tests.dispatcher.support import PATIENCE, BusyError, begun, no_threads, until
+from tests.dispatcher.support import PATIENCE, BusyError, begun, no_threads
+from tests.support import until
 from threadllm import Dispatcher, OptionError, Retry, RunStopped
 
 CANCELLED = "the run was cancelled. Done: {}; the rest was not run."

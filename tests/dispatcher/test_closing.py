@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.dispatcher.support import PATIENCE, Told, interrupted, until
+from tests.dispatcher.support import PATIENCE, Told, interrupted
+from tests.support import until
 from threadllm import Dispatcher, RunStopped
 from threadllm.dispatcher.interrupts import INTERRUPTS
 

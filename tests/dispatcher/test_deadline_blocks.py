@@ -5,7 +5,8 @@ import threading
 import pytest
 
 import threadllm
-from tests.dispatcher.support import PATIENCE, until
+from tests.dispatcher.support import PATIENCE
+from tests.support import until
 from threadllm import DeadlineExceeded, Dispatcher, Retry
 from threadllm.testing import FakeClock
 

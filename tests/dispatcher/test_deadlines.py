@@ -8,7 +8,8 @@ import pytest
 import requests
 
 import threadllm
-from tests.dispatcher.support import PATIENCE, BusyError, begun, no_threads, python, until
+from tests.dispatcher.support import PATIENCE, BusyError, begun, no_threads, python
+from tests.support import until
 from threadllm import DeadlineExceeded, Dispatcher, OptionError, Retry, ThreadLLMError
 from threadllm.call import Call, current
 from threadllm.exceptions import CallExpired

@@ -9,7 +9,8 @@ from socket import socketpair
 import pytest
 
 import threadllm
-from tests.dispatcher.support import PATIENCE, Told, interrupted, python, until
+from tests.dispatcher.support import PATIENCE, Told, interrupted, python
+from tests.support import until
 from threadllm import Dispatcher, RunStopped
 from threadllm.dispatcher.interrupts import INTERRUPTS, Interrupts
 

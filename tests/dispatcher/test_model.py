@@ -16,7 +16,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.dispatcher.support import PATIENCE, BusyError, Gauge, until
+from tests.dispatcher.support import PATIENCE, BusyError, Gauge
+from tests.support import until
 from threadllm import Dispatcher, Quota, Retry, RunStopped
 from threadllm.quota import forget
 

@@ -8,7 +8,8 @@ import pytest
 import requests
 
 import threadllm
-from tests.dispatcher.support import PATIENCE, BusyError, Calls, until
+from tests.dispatcher.support import PATIENCE, BusyError, Calls
+from tests.support import until
 from threadllm import Dispatcher, Retry
 from threadllm.simulator import Simulator
 from threadllm.testing import FakeClock

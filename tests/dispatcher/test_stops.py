@@ -8,7 +8,8 @@ from unittest import mock
 import pytest
 
 import threadllm
-from tests.dispatcher.support import PATIENCE, BusyError, Calls, until
+from tests.dispatcher.support import PATIENCE, BusyError, Calls
+from tests.support import until
 from threadllm import Dispatcher, Retry, RunStopped
 from threadllm.call import current
 from threadllm.testing import FakeClock

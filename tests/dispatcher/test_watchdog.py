@@ -7,7 +7,8 @@ import weakref
 
 import pytest
 
-from tests.dispatcher.support import PATIENCE, until
+from tests.dispatcher.support import PATIENCE
+from tests.support import until
 from threadllm.call import Call
 from threadllm.dispatcher.watchdog import Watchdog
 

@@ -10,7 +10,8 @@ from contextlib import nullcontext
 import pytest
 import requests
 
-from tests.dispatcher.support import PATIENCE, BusyError, Calls, Gauge, no_threads, python, until
+from tests.dispatcher.support import PATIENCE, BusyError, Calls, Gauge, no_threads, python
+from tests.support import until
 from threadllm import Dispatcher, Quota, Retry
 
 FORK = """

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.dispatcher.support import PATIENCE, plain_environment, until
+from tests.dispatcher.support import PATIENCE, plain_environment
+from tests.support import until
 from tests.transport.support import reply
 
 CALLS = 64

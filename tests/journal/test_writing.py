@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.dispatcher.support import python, until
+from tests.dispatcher.support import python
 from tests.journal.conftest import PATIENCE, found, tell
+from tests.support import until
 from threadllm import Journal, JournalError
 from threadllm.journal.store import Store
 

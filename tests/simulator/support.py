@@ -4,8 +4,6 @@ import socket
 
 import requests
 
-from threadllm.clock import SYSTEM
-
 CHAT = "/v1/chat/completions"
 
 
@@ -19,13 +17,6 @@ def post(sim, path, body, **options):
 
 def chat(sim, prompt="hello", headers=None, **more):
     return post(sim, CHAT, chat_body(prompt, **more), headers=headers)
-
-
-def until(condition):
-    """Ask until the condition holds; fail after a minute, however busy the machine."""
-    deadline = SYSTEM.monotonic() + 60
-    while not condition():
-        assert SYSTEM.monotonic() < deadline
 
 
 def connect(sim, request=None):

@@ -4,7 +4,8 @@ import threading
 import pytest
 import requests
 
-from tests.simulator.support import CHAT, chat, chat_body, connect, post, read_all, until
+from tests.simulator.support import CHAT, chat, chat_body, connect, post, read_all
+from tests.support import until
 from threadllm.simulator import Counts, Fault, Latency, Simulator, digest
 
 KEY = {"Authorization": "Bearer sk-planted-secret"}

@@ -4,7 +4,8 @@ import openai
 import pytest
 import requests
 
-from tests.simulator.support import chat, chat_body, connect, read_all, until
+from tests.simulator.support import chat, chat_body, connect, read_all
+from tests.support import until
 from threadllm.exceptions import OptionError
 from threadllm.simulator import Fault, Simulator, answer_to
 from threadllm.simulator.clock import FastClock

@@ -4,7 +4,8 @@ from statistics import fmean, pstdev
 import pytest
 import requests
 
-from tests.simulator.support import CHAT, chat, chat_body, connect, until
+from tests.simulator.support import CHAT, chat, chat_body, connect
+from tests.support import until
 from threadllm.clock import SYSTEM
 from threadllm.exceptions import OptionError
 from threadllm.simulator import Fault, Latency, Simulator, answer_to

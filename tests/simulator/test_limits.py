@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from tests.simulator.support import chat, chat_body, connect, post, until
+from tests.simulator.support import chat, chat_body, connect, post
+from tests.support import until
 from threadllm.exceptions import OptionError
 from threadllm.simulator import Fault, Limits, Simulator
 
