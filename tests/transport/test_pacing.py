@@ -176,7 +176,7 @@ def test_no_credit_is_not_waited_for(serve, stream):
     assert (passed, len(server.requests)) == (0, 1)
 
 
-def test_five_hundred_that_wait_leave_the_slots_to_others():
+def test_five_hundred_that_wait_leave_the_slots_to_others(held):
     """Parked for two seconds, they hold no slot: the others run at full concurrency."""
     waiting = [f"waiting {n}" for n in range(500)]
     fault = Fault(status=503, retry_after=2)
@@ -189,13 +189,17 @@ def test_five_hundred_that_wait_leave_the_slots_to_others():
     ):
 
         def work(prompt):
-            return requests.post(sim.url + CHAT, json=chat_body(prompt), timeout=20).status_code
+            url, body = sim.url + CHAT, chat_body(prompt)
+            with requests.post(url, json=body, timeout=20, stream=True) as response:
+                held.wait()
+                return response.status_code
 
         parked = [pool.submit(work, prompt) for prompt in waiting]
         assert clock.wait_for_sleepers(500) == [2] * 500
         sim.reset()
         others = [pool.submit(work, f"other {n}") for n in range(200)]
         until(lambda: quota.slots.in_use == 50)
+        held.set()
         assert [future.result(60) for future in others] == [200] * 200
         assert sim.counts().max_in_flight <= 50
         assert pool.totals.parked == 500
