@@ -57,7 +57,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import what brings others' packages along, and what is for tests, when it is asked for."""
-    if name in {"simulator", "testing"}:
+    if name in {"bench", "simulator", "testing"}:
         return import_module(f"{__name__}.{name}")
     if name in {"DeadlineExceeded", "Session", "session"}:
         from threadllm.transport import DeadlineExceeded, Session, session

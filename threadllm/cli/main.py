@@ -10,13 +10,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from threadllm import __version__
-from threadllm.cli import calling, journaling, running, simulating
+from threadllm.cli import benching, calling, journaling, running, simulating
 from threadllm.exceptions import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMANDS = (calling, running, journaling, simulating)
+_COMMANDS = (calling, running, benching, journaling, simulating)
 _USAGE = 2
 _INTERRUPTED = 128 + signal.SIGINT
 _WORKERS = ("threadllm_", "threadllm-spare_")  # threads that a run has waited for, or left behind

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from urllib.parse import urlsplit
 
+from threadllm.cli.endpoint import add_options as add_options_of_endpoint
+from threadllm.cli.endpoint import endpoint_of
 from threadllm.cli.working import Kind, add_options, work
-from threadllm.exceptions import EarlierFailure, OptionError, ThreadLLMError
+from threadllm.exceptions import EarlierFailure, ThreadLLMError
 from threadllm.jobs import join, read_requests, result_line
 from threadllm.providers import ERRORS, parse_body
 from threadllm.redaction import redact, text_of, type_name, without_keys
-from threadllm.transport import session
+from threadllm.transport import bearer, session
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from threadllm.jobs import BatchRequest, Job
     from threadllm.outcome import Outcome
 
-_OLLAMA = "http://localhost:11434/v1"
-_DEFAULT_KEY = "OPENAI_API_KEY"
 _EXCERPT = 200  # bytes of an answer that an error quotes
 
 
@@ -66,67 +63,21 @@ def add_to(commands: Any) -> None:
     add = command.add_argument
     add("input", metavar="INPUT", help=".jsonl, or - for stdin")
     add_options(command)
-    add("--base-url", help=f"of the endpoint (OPENAI_BASE_URL, else {_OLLAMA})")
     add("--model", help="for lines that name none")
-    add(
-        "--api-key-env",
-        metavar="NAME",
-        help=f"the variable that holds the key ({_DEFAULT_KEY}, if it is set)",
-    )
+    add_options_of_endpoint(command)
     command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
     """Run the command; its exit status."""
-    base_url = _base_url(options.base_url)
-    key = _key(options.api_key_env)
+    base_url, key = endpoint_of(options)
     jobs = read_requests(options.input, model=options.model)
     kind = Kind(f"threadllm run at {redact(base_url)}", "custom_id", _line_of)
     return work(jobs, _sender(base_url, key), kind, options, retried=(NoJSONError,))
 
 
-def _base_url(given: str | None) -> str:
-    source = "OPENAI_BASE_URL" if given is None else "--base-url"
-    base_url = (os.environ.get(source) or _OLLAMA) if given is None else given
-    if not _is_address(base_url):
-        raise OptionError(f"{source} {redact(base_url)!r}: write it like {_OLLAMA}")
-    return base_url
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not close, a port that there cannot be
-        return False
-
-
-def _key(variable: str | None) -> str | None:
-    """The key, if there is one. It is never printed, nor what may be one in a variable's place."""
-    name = variable or _DEFAULT_KEY
-    key = os.environ.get(name)
-    if not key:
-        if variable is None:
-            return None
-        shown = variable if re.fullmatch("[A-Z][A-Z0-9_]*", variable) else "what it names"
-        raise OptionError(
-            f"--api-key-env: {shown} is not set, or is empty. Give the name of the variable that "
-            f"holds the key, such as {_DEFAULT_KEY}, never the key itself"
-        )
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise OptionError(
-            f"{name}: it holds a line break, a space or a character beyond ASCII, "
-            "such as a typographic quote. Set it again, to the key alone"
-        )
-    return key
-
-
 def _sender(base_url: str, key: str | None) -> Callable[[Job], Answer]:
-    def authorize(request: Any) -> Any:
-        request.headers["Authorization"] = f"Bearer {key}"
-        return request
-
-    auth = authorize if key else None  # a header alone would be overridden by a .netrc
+    auth = bearer(key) if key else None
 
     def send(job: Job) -> Answer:
         request = cast("BatchRequest", job.item)

@@ -11,8 +11,9 @@ and know no dispatcher. The way of a request, from the top:
 - `wire` does the exchange.
 """
 
+from threadllm.transport.bearer import bearer
 from threadllm.transport.deadline import DeadlineExceeded
 from threadllm.transport.patching import patched
 from threadllm.transport.session import Session, session
 
-__all__ = ["DeadlineExceeded", "Session", "patched", "session"]
+__all__ = ["DeadlineExceeded", "Session", "bearer", "patched", "session"]
