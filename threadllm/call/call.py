@@ -98,7 +98,7 @@ class Call(Ledger):
             if not self.expired:
                 self.limit = NO_LIMIT
         self.return_slot_in_hand()
-        for exchange in self.in_flight:
+        for exchange in self.in_flight if self._open else ():
             exchange.finish()
         self._end_permit()
         self.terms.tally.count("busy", self.elapsed)

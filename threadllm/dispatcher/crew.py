@@ -143,7 +143,7 @@ class Crew:
                 if self._deadlines.release(task):
                     self._terms.tally.count("ok")
                     task.submission.run.count()
-                    task.future.set_result(value)
+                    task.succeed(value)
                 return None
             due = None if failure is not None and failure.owned else self._due(task, call, error)
             if due is None:

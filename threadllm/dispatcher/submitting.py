@@ -134,13 +134,17 @@ class Submitter:
         *,
         here: bool = False,
     ) -> Task[R]:
-        within = [] if submission.submitter is None else [*submission.submitter.lineage]
+        task, here = Task(run, self._terms, submission, need), here or is_inline()
+        if submission.submitter is None:
+            if not self._workers.add(task, here=here):
+                self._run_here(task, 0)
+            return task
+        within = [*submission.submitter.lineage]
         for call in within:
             if call.terms.quota is self._terms.quota:
                 call.return_slot_in_hand()  # the task may need it, and the call wait for that
-        task = Task(run, self._terms, submission, need)
         is_nested = any(call.terms is self._terms for call in within)
-        if not self._workers.add(task, if_free=is_nested, here=here or is_inline()):
+        if not self._workers.add(task, if_free=is_nested, here=here):
             self._run_here(task, len(within))
         return task
 

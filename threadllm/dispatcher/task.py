@@ -71,6 +71,8 @@ class Task(Generic[R]):
     warned = False  # whether the deadline has broken off what its call was waiting for
     _abandoned = False
     _started = False
+    _value: R | None = None
+    _has_value = False
     _usage = Usage()
     _elapsed = 0.0
     _retries = 0
@@ -117,11 +119,16 @@ class Task(Generic[R]):
         self._elapsed += call.elapsed
         self._retries += call.retries
 
+    def succeed(self, value: R) -> None:
+        """End the item with its value."""
+        self._value, self._has_value = value, True
+        self.future.set_result(value)
+
     def outcome(self, index: int, key: object, item: T) -> Outcome[T, R]:
         """What became of the item, once its future is done."""
-        value, error = None, self._error()
-        if error is None:
-            value = self.future.result()
+        value, error = self._value, None
+        if not self._has_value:
+            error = self._error()
         return Outcome(
             index=index,
             key=key,

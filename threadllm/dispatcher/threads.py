@@ -128,7 +128,8 @@ class Threads:
     @property
     def is_forked(self) -> bool:
         """Whether this is a fork of the process that has the threads, and so has none."""
-        return self._process not in {None, os.getpid()}
+        process = self._process
+        return process is not None and process != os.getpid()
 
     def check_process(self) -> None:
         """See that the threads are here.
