@@ -31,17 +31,25 @@ def test_few_may_all_be_in_flight(most, starting, size):
 
 def test_it_opens_with_time():
     """Fourfold with each second in which nothing is refused."""
-    limit = ConcurrencyLimit(1000, starting=True)
+    limit = ConcurrencyLimit(120, starting=True)
     sizes = []
-    for now in (100, 100.5, 101, 100, 102, 103, 104):
+    for now in (100, 100.25, 100.5, 100, 101, 102):
         limit.open_until(now)
         sizes.append(limit.size)
-    assert sizes == [32, 64, 128, 128, 512, 1000, 1000]
+    assert sizes == [32, pytest.approx(32 * 2**0.5), 64, 64, 120, 120]
+
+
+@pytest.mark.parametrize(("most", "first"), [(32, 32), (33, 32), (128, 32), (132, 33), (1000, 250)])
+def test_it_begins_with_32_or_a_quarter(most, first):
+    """Whoever allows a thousand expects hundreds."""
+    limit = ConcurrencyLimit(most, starting=True)
+    limit.open_until(100)
+    assert limit.size == first
 
 
 def test_it_says_when_it_opens():
     """So that who waits for room is not woken by others alone."""
-    limit = ConcurrencyLimit(1000, starting=True)
+    limit = ConcurrencyLimit(120, starting=True)
     limit.open_until(100)
     told = limit.seconds_to_open(32, 100)
     assert told == pytest.approx(math.log(33 / 32, 4))
@@ -61,16 +69,16 @@ def test_who_waits_as_long_as_it_says_gets_on(began):
             limit.open_until(now)
             waits += 1
     assert waits < 2500
-    assert now - began == pytest.approx(math.log(2000 / 32, 4), abs=0.1)
+    assert now - began == pytest.approx(math.log(2000 / 500, 4), abs=0.1)
 
 
 def test_it_opens_with_answers():
     """Fourfold with each round of them."""
-    limit = ConcurrencyLimit(1000, starting=True)
-    assert accept(limit, 32, 32) == 0
-    assert [limit.size, limit.is_found] == [128, False]
-    accept(limit, 1000, 128)
-    assert [limit.size, limit.seconds_to_open(1000, 0)] == [1000, None]
+    limit = ConcurrencyLimit(128, starting=True)
+    assert accept(limit, 16, 16) == 0
+    assert [limit.size, limit.is_found] == [80, False]
+    accept(limit, 200, 80)
+    assert [limit.size, limit.seconds_to_open(128, 0)] == [128, None]
 
 
 def test_it_shrinks_to_what_is_in_flight():

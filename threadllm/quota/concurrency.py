@@ -1,6 +1,6 @@
 """How many requests may be in flight where nobody knows: found by what is refused beside others.
 
-It begins with some, so that an unknown limit is met by few, and opens at once if all goes well.
+It begins with a part, so that an unknown limit is met by few, and opens at once if all goes well.
 Where a refusal names no wait and more were in flight than ever before, their number is taken to be
 the reason. Whether it is shows soon: the next are refused too if it was the rate. The room is told
 the time, and waits for nothing.
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from threadllm.quota.permit import Permit
 
-_FIRST = 32  # requests
+_FIRST = 32  # requests, or, where that is more:
+_FIRST_SHARE = 4  # a quarter of what the user allows, who expects such numbers
 _GROWS = 4.0  # times, with each round of answers, and with each second in which none is refused
 _ROUNDS = 3  # of answers at the limit before it is probed
 _NEAR = 0.9  # of what was in flight and let in: from there on their number may be a reason
@@ -39,8 +40,9 @@ class ConcurrencyLimit:
 
     def __init__(self, most: int, *, starting: bool) -> None:
         self._most = most
-        self._starting = starting and most > _FIRST
-        self.size = float(_FIRST if self._starting else most)
+        self._first = float(max(_FIRST, most // _FIRST_SHARE))
+        self._starting = starting and most > self._first
+        self.size = self._first if self._starting else float(most)
         self._began = math.inf
         self._peak = 0  # the most that were in flight at once, let in or not
         self._proven = 0  # the most that were in flight at once and let in
@@ -71,7 +73,7 @@ class ConcurrencyLimit:
         if self._starting:
             self._began = min(self._began, now)
             seconds = min(now - self._began, 16.0)
-            self._start_with(max(self.size, _FIRST * _GROWS**seconds))
+            self._start_with(max(self.size, self._first * _GROWS**seconds))
 
     def seconds_to_open(self, in_flight: int, now: float) -> float | None:
         """Seconds until one more may be in flight if nothing ends; None if that will not be.
@@ -80,7 +82,7 @@ class ConcurrencyLimit:
         """
         if not self._starting:
             return None
-        seconds = self._began + math.log((in_flight + 1) / _FIRST, _GROWS) - now
+        seconds = self._began + math.log((in_flight + 1) / self._first, _GROWS) - now
         return max(_SOON, seconds)
 
     def seconds_to_next(self, now: float) -> float:
