@@ -12,30 +12,49 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 sys.path.insert(0, str(Path(__file__).parent))  # the scripts here import each other by their names
 
 from answering import answering, limit
+from interrupts import Interrupting
+from machine import LIBRARIES, machine, machine_line
+from peers import PEERS
 from probes import PROBES
-from results import machine_line, short, write
+from results import short, write
 from scenarios import FULL, QUICK, SCENARIOS
+from storms import STORMS
+from streaming import Streaming
 from tqdm import tqdm
-from transport import allow_open_files, positive
+from transport import allow_open_files, positive, print_verdicts
+from verdicts import claims, verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from probes import Probing
     from results import Result
-    from scenarios import Asking, Scale
+    from scenarios import Scale
 
-    Scenario = Asking | Probing
-
-EVERY: tuple[Scenario, ...] = (*SCENARIOS, *PROBES)
 AT_A_TIME = 64
+
+
+class Scenario(Protocol):
+    """What is measured: contenders in turns."""
+
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+
+    def run(self, url: str, scale: Scale, wanted: Callable[[str], bool]) -> Iterator[list[Result]]:
+        """Measure it; the results so far, after each turn."""
+
+    def turns(self, scale: Scale, wanted: Callable[[str], bool]) -> int:
+        """How many there will be."""
+
+
+EVERY: tuple[Scenario, ...] = (*SCENARIOS, Streaming(), *STORMS, Interrupting(), *PROBES)
 
 
 def options() -> argparse.Namespace:
@@ -46,7 +65,7 @@ def options() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="within a minute; figures are rough")
-    add("--rounds", type=positive, metavar="N", help="turns of each contender (5; 2 with --quick)")
+    add("--rounds", type=positive, metavar="N", help="turns of each contender (3; 1 with --quick)")
     add(
         "--only", nargs="+", choices=names, default=names, metavar="SCENARIO", help=", ".join(names)
     )
@@ -59,17 +78,17 @@ def measure(
     scenarios: list[Scenario], url: str, scale: Scale, wanted: Callable[[str], bool]
 ) -> list[Result]:
     """Run them all, behind a bar; each table is shown as soon as it is complete."""
-    results = []
+    results: list[Result] = []
     total = sum(one.turns(scale, wanted) for one in scenarios)
     with tqdm(total=total, unit="turn", dynamic_ncols=True) as bar:
         for scenario in scenarios:
             bar.set_description(scenario.name)
-            result = None
-            for result in scenario.run(url, scale, wanted):  # noqa: B007
+            found: list[Result] = []
+            for found in scenario.run(url, scale, wanted):  # noqa: B007
                 bar.update()
-            if result is not None:
-                results.append(result)
+            for result in found:
                 tqdm.write(f"\n{result.table()}", file=sys.stdout)
+            results += found
     return results
 
 
@@ -86,14 +105,31 @@ def main() -> None:
     if not any(one.turns(scale, wanted) for one in scenarios):
         raise SystemExit("--contenders: no name of theirs has such a word in it")
     allow_open_files()
-    print(machine_line())
+    here = machine([*LIBRARIES, "httpx", *(one.needs for one in PEERS if one.needs)])
+    print(machine_line(here))
     with ExitStack() as stack:
         url = stack.enter_context(answering())
         most = limit(f"{url}/plain", AT_A_TIME, scale.seconds)
         print(f"The server gives {short(most)} answers a second at least.")
         results = measure(scenarios, url, scale, wanted)
+    by_name = {result.name: result for result in results}
+    reached, found = verdicts(by_name), claims(by_name)
+    if reached:
+        print_verdicts(reached)
+    if found:
+        print("\nWhat tutorials claim, and what was found")
+        for claim, figures in found:
+            print(f"- {claim}:\n  {figures}")
     given.out.mkdir(parents=True, exist_ok=True)
-    write(results, given.out / "results.json", quick=given.quick, server_limit=most)
+    write(
+        results,
+        given.out / "results.json",
+        machine=here,
+        quick=given.quick,
+        server_limit=most,
+        verdicts=[asdict(one) for one in reached],
+        claims=found,
+    )
     try:
         from charts import draw
     except ImportError:

@@ -30,6 +30,7 @@ BACKLOG = 4_096  # as many as may connect at once
 VARIANTS = 1_000  # answers of one shape that differ in their ids and counters, as real ones do
 CHUNKS = 3
 ENDS = (b"\n}", b"\r\n0\r\n\r\n")  # of a plain answer, of a chunked one
+COMPLETIONS = "/chat/completions"  # what clients that post by themselves put behind a base URL
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 TEXT = (
     "It returns a new list of all items from the iterable in ascending order. The key function "
@@ -148,10 +149,10 @@ class Answering(asyncio.Protocol):
 
 async def answer_until_closed(parent: Connection) -> None:
     """Send the port to whoever started this, and answer until that end is closed."""
-    answers = {
-        path.encode(): itertools.cycle([shape(index) for index in range(VARIANTS)])
-        for path, shape in SHAPES.items()
-    }
+    answers = {}
+    for path, shape in SHAPES.items():
+        variants = itertools.cycle([shape(index) for index in range(VARIANTS)])
+        answers[path.encode()] = answers[f"{path}{COMPLETIONS}".encode()] = variants
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Answering(answers), HOST, 0, backlog=BACKLOG)
     parent.send(server.sockets[0].getsockname()[1])

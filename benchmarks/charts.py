@@ -16,6 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import LogFormatter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -26,16 +27,18 @@ OTHERS = ("#264653", "#2a9d8f", "#6d597a", "#8a6d3b", "#457b9d", "#7f7f7f", "#3a
 MARKERS = "s^vDPX<>"
 DASHES = ("--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 OUR_NAME = "threadllm"
+_left = zip(cycle(OTHERS), cycle(MARKERS), cycle(DASHES), strict=False)
+_taken: dict[str, Any] = {}  # a style for each contender, the same on all charts
 
 
-def draw(result: Result, folder: Path) -> list[Path]:
+def draw(result: Result, folder: Path, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
     """A PNG and an SVG of a result; where they are."""
     lines = len(result.loads) > 1
     height = 5.2 if lines else 1.4 + 0.42 * len(result.figures)
     figure, axes = plt.subplots(figsize=(8.5, height), layout="constrained")
     (_draw_lines if lines else _draw_bars)(axes, result)
     axes.set_title(result.title, loc="left", fontweight="bold")
-    paths = [folder / f"{result.name}.{kind}" for kind in ("png", "svg")]
+    paths = [folder / f"{result.name}.{kind}" for kind in kinds]
     for path in paths:
         figure.savefig(path, dpi=150)
     plt.close(figure)
@@ -44,14 +47,8 @@ def draw(result: Result, folder: Path) -> list[Path]:
 
 def _draw_lines(axes: Axes, result: Result) -> None:
     loads = result.loads
-    styles = zip(cycle(OTHERS), cycle(MARKERS), cycle(DASHES), strict=False)
     for contender, by_load in result.figures.items():
-        style: dict[str, Any]
-        if contender.startswith(OUR_NAME):
-            style = {"color": OURS, "marker": "o", "linewidth": 3, "zorder": 3}
-        else:
-            color, marker, dash = next(styles)
-            style = {"color": color, "marker": marker, "linestyle": dash, "linewidth": 1.5}
+        style = _style(contender)
         places = [loads.index(load) for load in by_load]
         spreads = [spread for load in by_load if (spread := result.spread(contender, load))]
         axes.plot(places, [one.median for one in spreads], label=contender, **style)
@@ -73,6 +70,16 @@ def _draw_lines(axes: Axes, result: Result) -> None:
     axes.set_ylabel(f"{result.unit} ({_direction(result)})")
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def _style(contender: str) -> dict[str, Any]:
+    if contender.startswith(OUR_NAME):
+        return {"color": OURS, "marker": "o", "linewidth": 3, "zorder": 3}
+    if contender not in _taken:
+        color, marker, dash = next(_left)
+        _taken[contender] = {"color": color, "marker": marker, "linestyle": dash, "linewidth": 1.5}
+    style: dict[str, Any] = _taken[contender]
+    return style
 
 
 def _draw_bars(axes: Axes, result: Result) -> None:

@@ -54,10 +54,14 @@ class Contender:
     Attributes:
         name: What the tables call it.
         ask_all: Takes a URL, how many requests, and how many at a time; gives the texts.
+        needs: The distribution that must be installed for it, beside the extra `bench`.
+        most: How many at a time it is asked for at most, as it would take minutes for more.
     """
 
     name: str
     ask_all: AskAll
+    needs: str | None = None
+    most: int | None = None
 
 
 def text_of(answer: Any) -> str:
@@ -223,8 +227,8 @@ async def gather(count: int, at_a_time: int, call: Callable[[], Awaitable[str]])
 
 SEQUENTIAL = Contender("one after another", ask_all_in_turn)
 RAW_THREADS = Contender("a thread for each prompt", ask_all_in_raw_threads)
-HTTPX_CLIENTS = Contender("asyncio, httpx, a client each", ask_all_by_httpx_clients)
-HTTPX = Contender("asyncio, httpx, one client", ask_all_by_httpx)
+HTTPX_CLIENTS = Contender("asyncio, httpx, a client each", ask_all_by_httpx_clients, most=64)
+HTTPX = Contender("asyncio, httpx, one client", ask_all_by_httpx, most=64)
 REQUESTS = Contender("requests.post, ThreadPoolExecutor", in_executor(ask))
 SESSION = Contender("session per thread, ThreadPoolExecutor", ask_all_in_sessions)
 THREADLLM = Contender("threadllm, same function", in_dispatcher(ask))

@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import platform
 import statistics
 import sys
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from machine import LIBRARIES, machine, machine_line, version_of
 from pacing_contenders import CONTENDERS, Contender, Plan
 from pacing_scenarios import SCENARIOS, Scenario
 from pacing_turns import Result, Turn, take_turn
@@ -87,15 +85,6 @@ class Series:
         return ", ".join(sorted({turn.ended for turn in self.turns} - {"in time"})) or "in time"
 
 
-def installed(contender: Contender) -> bool:
-    """Whether a way can be taken here."""
-    try:
-        version(contender.name)
-    except PackageNotFoundError:
-        return False
-    return True
-
-
 def all_series(contender: Contender, scenario: Scenario, asked: Asked) -> list[Series]:
     """One way in one scenario: a series for each origin."""
     speed = asked.speed * min(scenario.pace, contender.pace)
@@ -152,7 +141,7 @@ def measured(scenario: Scenario, asked: Asked) -> list[Verdict]:
     """Measure and print one scenario."""
     rows, verdicts, ideals = [], [], ""
     for contender in asked.contenders:
-        if not installed(contender):
+        if version_of(contender.name) is None:
             rows.append((contender.about, *["-"] * (len(COLUMNS) - 2), "not installed"))
             continue
         series = all_series(contender, scenario, asked)
@@ -169,14 +158,6 @@ def measured(scenario: Scenario, asked: Asked) -> list[Verdict]:
     )
     sys.stdout.flush()  # the next one takes its time
     return verdicts
-
-
-def print_machine(contenders: Sequence[Contender]) -> None:
-    """What the figures depend on."""
-    names = [contender.name for contender in contenders if installed(contender)]
-    versions = ", ".join(f"{name} {version(name)}" for name in [*names, "requests", "aiohttp"])
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    print(f"{os.cpu_count()} cores, {python}, {versions}", flush=True)
 
 
 def above_zero(text: str) -> float:
@@ -220,7 +201,8 @@ def asked_for() -> Asked:
 def main() -> None:
     """Measure, print, judge."""
     asked = asked_for()
-    print_machine(asked.contenders)
+    names = (contender.name for contender in asked.contenders)
+    print(machine_line(machine([*names, *LIBRARIES])), flush=True)
     verdicts = []
     for scenario in asked.scenarios:
         verdicts += measured(scenario, asked)

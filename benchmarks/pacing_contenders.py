@@ -55,7 +55,7 @@ class Contender:
     """One way.
 
     Attributes:
-        name: What the command line calls it, and its distribution if it is a peer.
+        name: What the command line calls it: the distribution that it needs.
         about: What the tables call it.
         opened: Prepares it; what it yields is called once for each run, in a thread of each,
             and gives what came of each question, in their order.
@@ -113,6 +113,33 @@ def told_to_wait(error: BaseException | None) -> float:
     return float(response.headers.get("retry-after", 0)) if response is not None else 0.0
 
 
+def in_executor(plan: Plan, function: Callable[[Question], str]) -> AskAll:
+    """A function in a bare ThreadPoolExecutor; what fails gives its error."""
+
+    def ask_all(questions: Sequence[Question]) -> list[object]:
+        with ThreadPoolExecutor(plan.at_a_time) as pool:
+            futures = [pool.submit(function, question) for question in questions]
+            return [future.exception() or future.result() for future in futures]
+
+    return ask_all
+
+
+@contextmanager
+def by_executor(plan: Plan) -> Iterator[AskAll]:
+    """No retries, as the tutorials' ten lines have it."""
+    yield in_executor(plan, ask)
+
+
+@contextmanager
+def by_backoff(plan: Plan) -> Iterator[AskAll]:
+    """The decorator that tutorials put on the function."""
+    backoff = import_module("backoff")
+    decorate = backoff.on_exception(
+        backoff.expo, requests.RequestException, max_tries=TRIES, max_value=60
+    )
+    yield in_executor(plan, decorate(ask))
+
+
 @contextmanager
 def by_tenacity(plan: Plan) -> Iterator[AskAll]:
     """A ThreadPoolExecutor; random exponential waits, but none shorter than Retry-After."""
@@ -130,12 +157,7 @@ def by_tenacity(plan: Plan) -> Iterator[AskAll]:
         reraise=True,
     )(ask)
 
-    def ask_all(questions: Sequence[Question]) -> list[object]:
-        with ThreadPoolExecutor(plan.at_a_time) as pool:
-            futures = [pool.submit(ask_again, question) for question in questions]
-            return [future.exception() or future.result() for future in futures]
-
-    yield ask_all
+    yield in_executor(plan, ask_again)
 
 
 @contextmanager
@@ -209,6 +231,8 @@ def by_litellm(plan: Plan) -> Iterator[AskAll]:
 
 CONTENDERS = (
     Contender("threadllm", "threadllm", by_threadllm, hurried=False),
+    Contender("requests", "requests.post, ThreadPoolExecutor", by_executor, pace=0.5),
+    Contender("backoff", "backoff, ThreadPoolExecutor", by_backoff, pace=0.5),
     Contender("tenacity", "tenacity, ThreadPoolExecutor", by_tenacity, pace=0.5),
     Contender("more-executors", "more-executors", by_more_executors, pace=0.25),
     Contender("langchain-core", "langchain batch", by_langchain, pace=0.5),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contenders import AIOHTTP, REQUESTS, SESSION, THREADLLM
 from results import Result
 
 if TYPE_CHECKING:
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 ITEMS = 20_000
 AT_A_TIME = 1_000
-LAZY = 200_000
+LAZY = 1_000_000
+ASKERS = {"REQUESTS": REQUESTS, "SESSION": SESSION, "THREADLLM": THREADLLM, "AIOHTTP": AIOHTTP}
 
 COST = """
 import io, sys, time
@@ -73,6 +76,20 @@ held = threading.Event()
 before = peak()
 {run}
 """
+ASKING = """
+import resource, sys
+sys.path.insert(0, {folder!r})
+from contenders import {contender} as contender
+from transport import allow_open_files
+allow_open_files()
+unit = 1 if sys.platform == "darwin" else 1024
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+contender.ask_all(sys.argv[1] + "/plain", 1, 1)
+before = peak()
+contender.ask_all(sys.argv[1] + "/plain?delay=0.3", 2 * {number}, {number})
+print((peak() - before) / {number} / 1000)
+"""
 LAZILY = """
 import resource, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -86,7 +103,7 @@ with {pool} as pool:
         pass
     print((peak() - before) / 1e6)
 """
-LAUNCH = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', sys.argv[1]]))"
+LAUNCH = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', *sys.argv[1:]]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,39 +114,41 @@ class Probing:
         name: What the command line calls it.
         title: What charts and tables are headed with.
         unit: Of the figure.
-        programs: Those of a scale, by contender.
+        programs: Those of a scale, by contender. The server's URL is their only argument.
+        rounds: Turns of each, at most: where one takes minutes.
     """
 
     name: str
     title: str
     unit: str
     programs: Callable[[Scale], Mapping[str, str]]
+    rounds: int = 99
 
-    def run(self, _url: str, scale: Scale, wanted: Callable[[str], bool]) -> Iterator[Result]:
+    def run(self, url: str, scale: Scale, wanted: Callable[[str], bool]) -> Iterator[list[Result]]:
         """Let each print its figure in turns; the result so far, after each."""
         result = Result(self.name, self.title, self.unit, "", more_is_better=False)
         programs = [(name, one) for name, one in self.programs(scale).items() if wanted(name)]
-        for _ in range(scale.rounds):
+        for _ in range(min(scale.rounds, self.rounds)):
             for name, program in programs:
-                result.add(name, "", figure_of(program))
-                yield result
+                result.add(name, "", figure_of(program, url))
+                yield [result]
             programs.reverse()
 
     def turns(self, scale: Scale, wanted: Callable[[str], bool]) -> int:
         """How many there will be."""
-        return scale.rounds * sum(map(wanted, self.programs(scale)))
+        return min(scale.rounds, self.rounds) * sum(map(wanted, self.programs(scale)))
 
 
-def figure_of(program: str) -> float:
+def figure_of(program: str, url: str) -> float:
     """What it prints. It is started by a small process, whose peak of memory it begins with."""
-    command = [sys.executable, "-c", LAUNCH, program]
+    command = [sys.executable, "-c", LAUNCH, program, url]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
     return float(done.stdout)
 
 
 def costs(scale: Scale) -> dict[str, str]:
     """Of an item that asks nobody."""
-    items = ITEMS if scale.rounds > 2 else ITEMS // 5  # noqa: PLR2004
+    items = ITEMS // 5 if scale.is_quick else ITEMS
     ways = {
         "ThreadPoolExecutor, submit": ("ThreadPoolExecutor(8)", "submitted"),
         "threadllm, submit": ("Dispatcher(8)", "submitted"),
@@ -158,9 +177,19 @@ def memories(_: Scale) -> dict[str, str]:
     return {name: MEMORY.format(number=AT_A_TIME, run=run) for name, run in ways.items()}
 
 
+def memories_of_asking(scale: Scale) -> dict[str, str]:
+    """Of what waits for an answer, and has had one before."""
+    number = AT_A_TIME // 8 if scale.is_quick else AT_A_TIME
+    folder = str(Path(__file__).parent)
+    return {
+        contender.name: ASKING.format(folder=folder, contender=name, number=number)
+        for name, contender in ASKERS.items()
+    }
+
+
 def lazies(scale: Scale) -> dict[str, str]:
     """Of an input that is a generator."""
-    items = LAZY if scale.rounds > 2 else LAZY // 20  # noqa: PLR2004
+    items = LAZY // 200 if scale.is_quick else LAZY
     ways = {
         "ThreadPoolExecutor, map": ("ThreadPoolExecutor(8)", "map"),
         "threadllm, map": ("Dispatcher(8)", "map"),
@@ -175,5 +204,8 @@ PROBES = (
     Probing("item-cost", "An item that asks nobody", "µs from submission to result", costs),
     Probing("import-time", "Importing it", "ms", imports),
     Probing("memory", "Each of a thousand that wait", "kB of memory", memories),
-    Probing("lazy-input", "A long generator as input", "MB more memory at the peak", lazies),
+    Probing(
+        "memory-asking", "Each of many that ask a server", "kB of memory", memories_of_asking, 3
+    ),
+    Probing("lazy-input", "A long generator as input", "MB more memory at the peak", lazies, 1),
 )

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-LIBRARIES = ("threadllm", "requests", "urllib3", "aiohttp", "httpx")
 
 
 class Spread(NamedTuple):
@@ -69,7 +64,7 @@ class Result:
     def table(self) -> str:
         """Contenders to the left; a median for each load, and between what the rounds were."""
         heads = [f"{self.axis} {load}".strip() for load in self.loads]
-        rows = [["", *heads]]
+        rows = [["", *heads]] if any(heads) else []
         for contender in self.figures:
             spreads = (self.spread(contender, load) for load in self.loads)
             rows.append([contender, *(cell(spread) for spread in spreads)])
@@ -94,32 +89,13 @@ def short(figure: float) -> str:
     return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.3g}"  # noqa: PLR2004
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    return {
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "versions": {name: found for name in LIBRARIES if (found := _version(name))},
-    }
-
-
-def machine_line() -> str:
-    """The same, to be read."""
-    told = machine()
-    versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
-    return f"{told['cores']} cores, {told['machine']}, {told['python']}, {versions}"
-
-
 def write(results: Sequence[Result], path: Path, **about: Any) -> None:
     """All figures, and what they depend on, as JSON."""
-    content = {"machine": machine(), **about, "scenarios": [asdict(one) for one in results]}
+    content = {**about, "scenarios": [asdict(one) for one in results]}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def read(path: Path) -> tuple[dict[str, Any], list[Result]]:
+    """What was written: all that is not a result, and the results."""
+    about = json.loads(path.read_text(encoding="utf-8"))
+    return about, [Result(**one) for one in about.pop("scenarios")]

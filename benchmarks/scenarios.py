@@ -18,6 +18,7 @@ from contenders import (
     SESSION,
     THREADLLM,
 )
+from peers import PEERS, installed
 from results import Result
 from transport import beginning_at, take_turn
 
@@ -43,6 +44,7 @@ class Scale:
         waves: How often as many as there may be at a time are asked for, where each takes long.
         at_a_time: How many at a time, without latency.
         waiting: How many at a time, with latency.
+        is_quick: Whether a rough idea is enough, also where no figure here says how rough.
     """
 
     rounds: int
@@ -52,10 +54,11 @@ class Scale:
     waves: int
     at_a_time: tuple[int, ...]
     waiting: tuple[int, ...]
+    is_quick: bool = False
 
 
-FULL = Scale(5, 1.5, 0.5, 3.0, 8, (1, 4, 16, 64, 256), (1, 16, 64, 256, 1000))
-QUICK = Scale(2, 0.15, 0.05, 0.3, 2, (1, 16, 64), (16, 256))
+FULL = Scale(3, 1.5, 0.5, 3.0, 8, (1, 4, 16, 64, 256), (1, 16, 64, 256, 1000))
+QUICK = Scale(1, 0.15, 0.05, 0.2, 2, (1, 64), (16, 64), is_quick=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,14 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """A scenario in which a server is asked.
+class Measure:
+    """A figure of each turn.
 
     Attributes:
-        name: What the command line calls it.
+        name: What files and verdicts call it.
         title: What charts and tables are headed with; figures of the scale are filled in.
         unit: Of the figure.
-        axis: What the loads are.
         more_is_better: Whether a greater figure is the better one.
-        contenders: Who takes part.
-        loads: Of a scale.
         figure: What a turn under a load comes to.
         ideal: The figure that could be reached at best; None where nobody knows.
     """
@@ -94,33 +94,58 @@ class Asking:
     name: str
     title: str
     unit: str
-    axis: str
     more_is_better: bool
-    contenders: tuple[Contender, ...]
-    loads: Callable[[Scale], list[Load]]
     figure: Callable[[Turn, Load], float]
     ideal: Callable[[Scale], float | None] = lambda _: None
 
-    def run(self, url: str, scale: Scale, wanted: Callable[[str], bool]) -> Iterator[Result]:
-        """Let the contenders have their turns; the result so far, after each."""
+    def result(self, axis: str, scale: Scale) -> Result:
+        """What its figures are added to."""
         title = self.title.format(prompt=scale.prompt, call=scale.call)
-        result = Result(
-            self.name, title, self.unit, self.axis, self.more_is_better, self.ideal(scale)
-        )
-        taking = [one for one in self.contenders if wanted(one.name)]
+        return Result(self.name, title, self.unit, axis, self.more_is_better, self.ideal(scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A scenario in which a server is asked.
+
+    Attributes:
+        name: What the command line calls it.
+        axis: What the loads are.
+        contenders: Who takes part.
+        loads: Of a scale.
+        measures: What is measured in each turn.
+    """
+
+    name: str
+    axis: str
+    contenders: tuple[Contender, ...]
+    loads: Callable[[Scale], list[Load]]
+    measures: tuple[Measure, ...]
+
+    def run(self, url: str, scale: Scale, wanted: Callable[[str], bool]) -> Iterator[list[Result]]:
+        """Let the contenders have their turns; the results so far, after each."""
+        results = [measure.result(self.axis, scale) for measure in self.measures]
         for load in self.loads(scale):
+            taking = self._taking(load, wanted)
             address = f"{url}/plain?delay={load.delay}" if load.delay else f"{url}/plain"
             requests = {one: requests_for(one, address, load, scale) for one in taking}
             for first in range(scale.rounds):
                 for one in beginning_at(first, taking):
                     turn = take_turn(one, address, requests[one], load.at_a_time)
-                    result.add(one.name, load.label, self.figure(turn, load))
-                    yield result
+                    for measure, result in zip(self.measures, results, strict=True):
+                        result.add(one.name, load.label, measure.figure(turn, load))
+                    yield results
 
     def turns(self, scale: Scale, wanted: Callable[[str], bool]) -> int:
         """How many there will be."""
-        taking = sum(wanted(one.name) for one in self.contenders)
-        return scale.rounds * len(self.loads(scale)) * taking
+        return scale.rounds * sum(len(self._taking(load, wanted)) for load in self.loads(scale))
+
+    def _taking(self, load: Load, wanted: Callable[[str], bool]) -> list[Contender]:
+        return [
+            one
+            for one in self.contenders
+            if wanted(one.name) and (one.most is None or load.at_a_time <= one.most)
+        ]
 
 
 def requests_for(contender: Contender, url: str, load: Load, scale: Scale) -> int:
@@ -147,48 +172,103 @@ def over_ideal(turn: Turn, load: Load) -> float:
     return turn.wall / (load.delay * turn.requests / load.at_a_time)
 
 
+def cpu(turn: Turn, _: Load) -> float:
+    """Milliseconds of this process for each request."""
+    return 1000 * turn.cpu / turn.requests
+
+
 SCENARIOS = (
     Asking(
         "five-prompts",
-        "Five prompts, as in tutorials, {prompt:g} s each",
-        "seconds for all",
         "",
-        more_is_better=False,
-        contenders=ALL,
-        loads=lambda scale: [Load("", 5, scale.prompt, 5)],
-        figure=seconds,
-        ideal=lambda scale: scale.prompt,
+        ALL,
+        lambda scale: [Load("", 5, scale.prompt, 5)],
+        (
+            Measure(
+                "five-prompts",
+                "Five prompts, as in tutorials, {prompt:g} s each",
+                "seconds for all",
+                more_is_better=False,
+                figure=seconds,
+                ideal=lambda scale: scale.prompt,
+            ),
+        ),
     ),
     Asking(
         "ten-calls",
-        "Ten calls, {call:g} s each",
-        "seconds for all",
         "",
-        more_is_better=False,
-        contenders=(SEQUENTIAL, RAW_THREADS, REQUESTS, THREADLLM, HTTPX, AIOHTTP),
-        loads=lambda scale: [Load("", 10, scale.call, 10)],
-        figure=seconds,
-        ideal=lambda scale: scale.call,
+        (SEQUENTIAL, RAW_THREADS, REQUESTS, THREADLLM, HTTPX, AIOHTTP),
+        lambda scale: [Load("", 10, scale.call, 10)],
+        (
+            Measure(
+                "ten-calls",
+                "Ten calls, {call:g} s each",
+                "seconds for all",
+                more_is_better=False,
+                figure=seconds,
+                ideal=lambda scale: scale.call,
+            ),
+        ),
     ),
     Asking(
         "throughput",
-        "A server that answers at once",
-        "requests a second",
         "requests at a time",
-        more_is_better=True,
-        contenders=(*AT_ONCE[:3], HTTPX_CLIENTS, *AT_ONCE[3:]),
-        loads=lambda scale: [Load(str(one), one) for one in scale.at_a_time],
-        figure=requests_a_second,
+        (*AT_ONCE[:3], HTTPX_CLIENTS, *AT_ONCE[3:]),
+        lambda scale: [Load(str(one), one) for one in scale.at_a_time],
+        (
+            Measure(
+                "throughput",
+                "A server that answers at once",
+                "requests a second",
+                more_is_better=True,
+                figure=requests_a_second,
+            ),
+            Measure(
+                "throughput-cpu",
+                "CPU of the client, where the server answers at once",
+                "ms a request",
+                more_is_better=False,
+                figure=cpu,
+            ),
+        ),
     ),
     Asking(
         "latency",
-        "A server that takes 200 ms",
-        "times the ideal",
         "requests at a time",
-        more_is_better=False,
-        contenders=AT_ONCE,
-        loads=lambda scale: [Load(str(one), one, 0.2, scale.waves * one) for one in scale.waiting],
-        figure=over_ideal,
-        ideal=lambda _: 1.0,
+        AT_ONCE,
+        lambda scale: [Load(str(one), one, 0.2, scale.waves * one) for one in scale.waiting],
+        (
+            Measure(
+                "latency",
+                "A server that takes 200 ms",
+                "times the ideal",
+                more_is_better=False,
+                figure=over_ideal,
+                ideal=lambda _: 1.0,
+            ),
+            Measure(
+                "latency-cpu",
+                "CPU of the client, where the server takes 200 ms",
+                "ms a request",
+                more_is_better=False,
+                figure=cpu,
+            ),
+        ),
+    ),
+    Asking(
+        "peers",
+        "",
+        (THREADLLM, REQUESTS, *installed(PEERS)),
+        lambda scale: [Load("", 64, 0.05, 64 * 2 * scale.waves)],
+        (
+            Measure(
+                "peers",
+                "64 at a time, 50 ms each",
+                "requests a second",
+                more_is_better=True,
+                figure=requests_a_second,
+                ideal=lambda _: 64 / 0.05,
+            ),
+        ),
     ),
 )

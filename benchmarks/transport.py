@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
-import platform
 import resource
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from answering import TEXT, answering, limit
 from contenders import AIOHTTP, HTTP_CLIENT, REQUESTS, SESSION, THREADLLM, URLLIB3
+from machine import machine, machine_line
 from results import spread_of
 
 if TYPE_CHECKING:
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
 
     from contenders import Contender
     from results import Spread
+
+T = TypeVar("T")
 
 SHAPES = {"Content-Length": "/plain", "chunked gzip": "/gzip"}
 CONTENDERS = (REQUESTS, SESSION, THREADLLM, URLLIB3, HTTP_CLIENT, AIOHTTP)
@@ -105,7 +105,7 @@ def take_turn(contender: Contender, url: str, requests: int, at_a_time: int) -> 
     return turn
 
 
-def beginning_at(first: int, contenders: Sequence[Contender]) -> Sequence[Contender]:
+def beginning_at(first: int, contenders: Sequence[T]) -> Sequence[T]:
     """All of them, beginning with another one in each round."""
     start = first % max(1, len(contenders))
     return [*contenders[start:], *contenders[:start]]
@@ -231,14 +231,6 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     print_table("Verdicts", ("what", "figure", "goal", "so"), rows)
 
 
-def print_machine() -> None:
-    """What the figures depend on."""
-    libraries = ("threadllm", "requests", "urllib3", "aiohttp")
-    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    print(f"{os.cpu_count()} cores, {python}, {versions}")
-
-
 def allow_open_files() -> None:
     """A thousand connections need more open files than many a shell allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -270,7 +262,7 @@ def main() -> None:
     """Measure, print, judge."""
     scale = scale_asked_for()
     allow_open_files()
-    print_machine()
+    print(machine_line(machine()))
     verdicts = []
     with answering() as url:
         for shape, path in SHAPES.items():

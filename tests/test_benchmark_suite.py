@@ -29,15 +29,31 @@ def charts(beside):
 @pytest.fixture(scope="module")
 def every(beside):
     """All scenarios, by their names."""
-    return {one.name: one for one in (*beside("scenarios").SCENARIOS, *beside("probes").PROBES)}
+    storms, rest = beside("storms").STORMS, [beside("streaming").Streaming()]
+    rest.append(beside("interrupts").Interrupting())
+    scenarios = (*beside("scenarios").SCENARIOS, *storms, *rest, *beside("probes").PROBES)
+    return {one.name: one for one in scenarios}
 
 
 @pytest.fixture
 def tiny(scenarios):
     """As little as can be measured."""
     return scenarios.Scale(
-        rounds=1, seconds=0.02, prompt=0.01, call=0.01, waves=1, at_a_time=(1, 2), waiting=(2,)
+        rounds=1,
+        seconds=0.02,
+        prompt=0.01,
+        call=0.01,
+        waves=1,
+        at_a_time=(1, 2),
+        waiting=(2,),
+        is_quick=True,
     )
+
+
+@pytest.fixture(scope="module")
+def url(beside):
+    with beside("answering").answering() as url:
+        yield url
 
 
 def bench(*words, cwd):
@@ -57,18 +73,21 @@ def test_one_command_measures_writes_and_draws(tmp_path):
     ended = bench(*words, "--contenders", "threadllm", "aiohttp", "--out", tmp_path, cwd=ROOT)
     assert ended.returncode == 0, ended.stderr
     assert "The server gives " in ended.stdout
-    assert "Ten calls, 0.3 s each (seconds for all, ideally 0.3)" in ended.stdout
+    assert "Ten calls, 0.2 s each (seconds for all, ideally 0.2)" in ended.stdout
     assert "12/12" in ended.stderr
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["machine"]["cores"] > 0
     assert {"threadllm", "aiohttp"} <= content["machine"]["versions"].keys()
     assert content["server_limit"] > 0
-    ten, latency = content["scenarios"]
+    assert (content["quick"], content["verdicts"], content["claims"]) == (True, [], [])
+    ten, latency, cpu = content["scenarios"]
     assert ten["figures"].keys() == {"threadllm, same function", "aiohttp, one session"}
-    assert all(0.3 < figure < 3 for by in ten["figures"].values() for figure in by[""])
-    assert latency["figures"]["threadllm, same function"].keys() == {"16", "256"}
+    assert all(0.2 < figure < 3 for by in ten["figures"].values() for figure in by[""])
+    assert latency["figures"]["threadllm, same function"].keys() == {"16", "64"}
+    assert all(0 < figure < 50 for by in cpu["figures"].values() for figure in by["64"])
     drawn = {path.name for path in tmp_path.iterdir()} - {"results.json"}
-    assert drawn == {"ten-calls.png", "ten-calls.svg", "latency.png", "latency.svg"}
+    names = ("ten-calls", "latency", "latency-cpu")
+    assert drawn == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     assert (tmp_path / "ten-calls.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -79,28 +98,192 @@ def test_contenders_that_there_are_not_are_refused(tmp_path):
     assert ended.stderr == "--contenders: no name of theirs has such a word in it\n"
 
 
+def ours(contender):
+    return "threadllm" in contender
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["five-prompts", "latency"])  # all contenders, several loads
-def test_every_contender_has_its_turns(beside, every, tiny, name):
+def test_every_contender_has_its_turns(every, tiny, url, name):
     """As many as were announced, under each load; each has all its answers."""
     scenario = every[name]
-    with beside("answering").answering() as url:
-        seen = [*scenario.run(url, tiny, lambda _: True)]
+    seen = [*scenario.run(url, tiny, lambda _: True)]
     assert len(seen) == scenario.turns(tiny, lambda _: True)
-    result = seen[-1]
-    assert [*result.figures] == [one.name for one in scenario.contenders]
-    assert all(figures[0] > 0 for by in result.figures.values() for figures in by.values())
-    assert len(result.loads) == len(scenario.loads(tiny))
+    assert len(seen[-1]) == len(scenario.measures)
+    for result in seen[-1]:
+        assert [*result.figures] == [one.name for one in scenario.contenders]
+        assert all(figures[0] > 0 for by in result.figures.values() for figures in by.values())
+        assert len(result.loads) == len(scenario.loads(tiny))
+
+
+def test_who_would_take_minutes_is_asked_for_no_more(every, tiny, scenarios, url):
+    """An asyncio client that takes 4 ms for each has no turn with hundreds at a time."""
+    latency = every["latency"]
+    loads = [scenarios.Load("64", 64, 0.01, 64), scenarios.Load("65", 65, 0.01, 65)]
+    scenario = replace(latency, loads=lambda _: loads)
+    *_, (result, _) = scenario.run(url, tiny, lambda name: "httpx" in name)
+    assert [[*by] for by in result.figures.values()] == [["64"]]
+    assert scenario.turns(tiny, lambda name: "httpx" in name) == 1
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["item-cost", "import-time", "memory", "lazy-input"])
-def test_every_program_prints_its_figure(every, tiny, name):
+@pytest.mark.parametrize(
+    "name", ["item-cost", "import-time", "memory", "memory-asking", "lazy-input"]
+)
+def test_every_program_prints_its_figure(every, tiny, url, name):
     """As many as were announced."""
     probe = every[name]
-    seen = [*probe.run("", tiny, lambda contender: "threadllm" in contender)]
-    assert len(seen) == probe.turns(tiny, lambda contender: "threadllm" in contender)
-    assert all(by[""][0] >= 0 for by in seen[-1].figures.values())
+    seen = [*probe.run(url, tiny, ours)]
+    assert len(seen) == probe.turns(tiny, ours)
+    [result] = seen[-1]
+    assert all(by[""][0] >= 0 for by in result.figures.values())
+
+
+@pytest.mark.long
+def test_every_way_streams(every, tiny):
+    """All of it, with a first token that comes before the last."""
+    *_, (whole, first) = every["streaming"].run("", tiny, lambda _: True)
+    assert (
+        len(whole.figures) == len(first.figures) == every["streaming"].turns(tiny, lambda _: True)
+    )
+    for contender in whole.figures:
+        assert whole.figures[contender][""][0] > 0
+        assert 0.1 < first.figures[contender][""][0] < 60
+
+
+@pytest.mark.long
+def test_a_storm_is_weathered(every, tiny):
+    """All items are answered, by few requests that are refused, near the ideal."""
+    *_, (answered, refused, times) = every["storm"].run("", tiny, ours)
+    assert answered.figures == {"threadllm": {"": [100.0]}}
+    assert refused.figures["threadllm"][""][0] < 1
+    assert 0.9 < times.figures["threadllm"][""][0] < 4
+    assert every["pacing"].turns(tiny, ours) == 0  # it takes its time
+
+
+@pytest.mark.long
+def test_what_still_begins_after_ctrl_c_is_counted(beside, every, tiny, url):
+    """Whoever submits all at once and waits for it runs all of it; threadllm begins no more."""
+    interrupts = beside("interrupts")
+    calls, seconds = interrupts.interrupted(
+        interrupts.WAYS["ThreadPoolExecutor, as_completed"], f"{url}/plain?delay=0.25"
+    )
+    assert calls == interrupts.CALLS - interrupts.AT_A_TIME
+    assert seconds > 6 * 0.25
+    [(begun, ended)] = every["ctrl-c"].run(url, tiny, ours)
+    assert begun.figures == {"threadllm": {"": [0]}}
+    assert 0 < ended.figures["threadllm"][""][0] < 10
+
+
+@pytest.mark.sdks
+@pytest.mark.parametrize(
+    "name", ["joblib", "requests-futures", "more-executors", "langchain-core", "litellm", "dspy"]
+)
+def test_every_peer_gives_the_answers(beside, url, name):
+    """By its own means, of a server that takes a moment and of one that takes none."""
+    peers, transport = beside("peers"), beside("transport")
+    if not beside("machine").version_of(name):
+        pytest.skip(f"{name} is not installed")
+    [peer] = [one for one in peers.PEERS if one.needs == name]
+    assert peer in peers.installed(peers.PEERS)
+    for path in ("/plain", "/plain?delay=0.01"):
+        turn = transport.take_turn(peer, url + path, 5, 2)  # raises where an answer is not right
+        assert turn.requests == 5
+
+
+def test_peers_that_are_not_installed_take_no_part(beside):
+    """Of which tqdm is none."""
+    peers = beside("peers")
+    nobody = beside("contenders").Contender("x", peers.by_joblib, "no-such-distribution")
+    tqdms = peers.PEERS[0]
+    assert peers.installed([nobody, tqdms]) == (tqdms,)
+
+
+@pytest.fixture
+def figures(results):
+    """Results of three rounds, by their names."""
+
+    def of(name, **contenders):
+        made = results.Result(name, name, "x", "", more_is_better=True, ideal=3.0)
+        for contender, loads in contenders.items():
+            for load, rounds in loads.items():
+                for figure in rounds:
+                    made.add(contender, load, figure)
+        return {name: made}
+
+    return of
+
+
+def test_goals_are_judged_by_the_rounds_ratios(beside, figures):
+    """Their median; what was not measured is not judged."""
+    verdicts = beside("verdicts")
+    told = {
+        **figures(
+            "latency",
+            **{
+                verdicts.OURS: {"256": [1.05, 1.5, 1.06], "1000": [2.0, 2.2, 2.3]},
+                verdicts.ASYNC: {"256": [1.0, 1.5, 2.0], "1000": [2.0, 2.0, 2.0]},
+            },
+        ),
+        **figures("memory", threadllm={"": [64, 65, 66]}),
+        **figures("lazy-input", other={"": [1]}),
+    }
+    judged = [(one.figure, one.goal, one.reached) for one in verdicts.verdicts(told)]
+    assert judged == [
+        ("1.06 x", "at most 1.06 x", True),
+        ("1 x", "at most 1 x", True),
+        ("1.1 x", "at most 1.05 x", False),
+        ("65 kB", "at most 64 kB", False),
+    ]
+
+
+def test_a_goal_may_be_a_least(beside, figures):
+    """Of throughput."""
+    verdicts = beside("verdicts")
+    rates = {verdicts.OURS: {"64": [50, 49, 90]}, verdicts.BARE: {"64": [10, 10, 10]}}
+    [verdict] = verdicts.verdicts(figures("throughput", **rates))
+    assert (verdict.figure, verdict.goal, verdict.reached) == ("5 x", "at least 5 x", True)
+
+
+def test_claims_stand_beside_what_was_found(beside, figures):
+    """Only those of which all was measured."""
+    verdicts = beside("verdicts")
+    bare, ours, best = verdicts.BARE, verdicts.OURS, verdicts.ASYNC
+    one_by_one, clients = beside("contenders").SEQUENTIAL.name, verdicts.HTTPX_CLIENTS.name
+    told = {
+        **figures(
+            "ten-calls", **{name: {"": [3.1]} for name in (bare, ours)}, **{one_by_one: {"": [30]}}
+        ),
+        **figures("latency", **{bare: {"256": [2]}, best: {"256": [1]}, ours: {"256": [1.25]}}),
+        **figures("memory", **{"a thread for each prompt": {"": [16]}}),
+        **figures(
+            "throughput",
+            **{
+                name: {"64": [rate]}
+                for name, rate in zip(
+                    (bare, ours, best, clients), (600, 3000, 8000, 40), strict=True
+                )
+            },
+        ),
+    }
+    claims = dict(verdicts.claims(told))
+    assert [*claims] == [*verdicts.CLAIMS]
+    ten, asyncs, memory, rates = claims.values()
+    assert "30.00 s one after another" in ten
+    assert "+100% of the bare pool's, +25% of threadllm's" in asyncs
+    assert memory.startswith("16 kB")
+    assert "600 in a bare pool, 3,000 with threadllm, 8,000 with aiohttp, 40" in rates
+    told.pop("ten-calls")
+    assert verdicts.CLAIMS[0] not in dict(verdicts.claims(told))
+    assert verdicts.claims({}) == []
+
+
+def test_what_was_written_is_read_again(results, result, tmp_path):
+    """The results, and all else apart."""
+    results.write([result], tmp_path / "results.json", quick=True)
+    about, [again] = results.read(tmp_path / "results.json")
+    assert about == {"quick": True}
+    assert again == result
 
 
 def test_contenders_take_turns(beside, scenarios, monkeypatch, tiny):

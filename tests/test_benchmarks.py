@@ -272,7 +272,8 @@ def test_the_transport_is_measured_beside_the_other_ways():
     ]
 
     assert re.fullmatch(
-        r"\d+ cores, \w+ 3[.\w+]+, threadllm \S+, requests \S+, urllib3 \S+, aiohttp \S+", machine
+        r"\d+ cores, \w+, \w+ 3[.\w+]+, threadllm \S+, requests \S+, urllib3 \S+, aiohttp \S+",
+        machine,
     )
     assert [re.sub("[0-9,]+ answers", "N answers", name) for name in names] == [
         "Content-Length, no latency, 8 at a time, rounds: 2",

@@ -270,7 +270,9 @@ def test_pacing_is_measured_and_judged():
     rows = [[re.split(r"  +", row) for row in table.splitlines()] for table in tables]
 
     assert re.fullmatch(
-        r"\d+ cores, \w+ 3[.\w+]+, threadllm \S+, requests \S+, aiohttp \S+", machine
+        r"\d+ cores, \w+, \w+ 3[.\w+]+, threadllm \S+, (more-executors \S+, )?requests \S+, "
+        r"urllib3 \S+, aiohttp \S+",
+        machine,
     )
     assert [[row[0] for row in table] for table in rows] == [
         [
