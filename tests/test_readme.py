@@ -15,7 +15,9 @@ from threadllm.simulator import Simulator
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"^    (.*threadllm (?:call|run|journal|simulate) .*)$", README, re.MULTILINE)
+COMMANDS = re.findall(
+    r"^    (.*threadllm (?:call|run|bench|journal|simulate) .*)$", README, re.MULTILINE
+)
 DJANGO = next(block for block in BLOCKS if "django" in block)
 PROJECT = ROOT / "tests" / "contrib" / "django_project"
 MAKE_ARTICLES = """
@@ -122,3 +124,39 @@ def test_continuous_integration_runs_the_readmes_commands():
 def test_nothing_is_left_to_be_filled_in():
     """No line is a word in capitals that waits for its text."""
     assert re.findall(r"^[A-Z]{4,}$", README, re.MULTILINE) == []
+
+
+def test_its_figures_are_those_of_the_last_run(beside):
+    """Every one is in the committed results, of a run that was not a quick one."""
+    readme = beside("readme")
+    about, found = beside("results").read(readme.FIGURES / "results.json")
+    told = README.partition(readme.BEGIN)[2].partition(readme.END)[0]
+    assert told == readme.section(about, found)
+    assert about["quick"] is False
+    assert about["machine"]["versions"]["threadllm"]
+    for chart in readme.CHARTS:
+        assert (readme.FIGURES / f"{chart}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_figures_of_another_run_are_taken_over(beside, monkeypatch, tmp_path):
+    """By one command; all else in the README stays as it is."""
+    readme = beside("readme")
+    run = shutil.copytree(readme.FIGURES, tmp_path / "run")
+    text = (run / "results.json").read_text().replace('"cores": 2', '"cores": 512')
+    (run / "results.json").write_text(text)
+    (tmp_path / "README.md").write_text(f"before\n{readme.BEGIN}old\n{readme.END}after\n")
+    monkeypatch.setattr(readme, "ROOT", tmp_path)
+    monkeypatch.setattr(readme, "FIGURES", tmp_path / "figures")
+    monkeypatch.setattr(sys, "argv", ["readme.py", str(run)])
+    readme.main()
+    before, told, after = (tmp_path / "README.md").read_text().partition("512 cores")
+    assert before == f"before\n{readme.BEGIN}"
+    assert after.endswith(f"{readme.END}after\n")
+    assert told
+    assert {one.name for one in (tmp_path / "figures").iterdir()} == {
+        "results.json",
+        *(f"{chart}.png" for chart in readme.CHARTS),
+    }
+    monkeypatch.setattr(sys, "argv", ["readme.py", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit, match=r"has no results\.json"):
+        readme.main()
