@@ -14,6 +14,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import LogFormatter
+from results import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +90,7 @@ def _draw_bars(axes: Axes, result: Result) -> None:
     medians = [spread.median for _, spread in shown]
     colors = [OURS if name.startswith(OUR_NAME) else "#9aa5b1" for name, _ in shown]
     bars = axes.barh([name for name, _ in shown], medians, color=colors)
-    axes.bar_label(bars, [f" {median:.3g}" for median in medians])
+    axes.bar_label(bars, [f" {short(median)}" for median in medians])
     if result.ideal is not None:
         axes.axvline(result.ideal, color="black", linewidth=1, label="ideal")
         axes.legend(loc="lower right", frameon=False)

@@ -94,9 +94,8 @@ def in_executor(url: str, prompts: Sequence[str]) -> list[Streamed]:
 
 
 def in_dispatcher(url: str, prompts: Sequence[str]) -> list[Streamed]:
-    """The same function in a dispatcher."""
-    with threadllm.Dispatcher(AT_A_TIME) as pool:
-        return list(pool.map(lambda prompt: ask(url, prompt), prompts))
+    """The same function under threadllm."""
+    return threadllm.map(lambda prompt: ask(url, prompt), prompts, max_workers=AT_A_TIME)
 
 
 def by_httpx(url: str, prompts: Sequence[str]) -> list[Streamed]:

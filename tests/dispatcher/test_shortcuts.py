@@ -3,12 +3,14 @@
 import inspect
 import pickle
 import threading
+import time
 from itertools import count
 
 import pytest
 
 import threadllm
 from tests.dispatcher.support import PATIENCE, Gauge
+from tests.support import until
 from threadllm import Dispatcher, concurrent
 
 
@@ -109,3 +111,33 @@ def test_runs_within_runs_share_slots_without_waiting_for_each_other():
         return sum(threadllm.map(inner, range(n), quota=quota))
 
     assert threadllm.map(outer, [3, 4, 5], quota=quota) == [5, 14, 30]
+
+
+def test_a_list_does_not_wait_for_its_slowest(held):
+    """Many others go on beside an item that takes its time, and no endless number of them."""
+    begun = []
+
+    def work(n):
+        begun.append(n)
+        if n == 0:
+            assert held.wait(PATIENCE)
+        if n == 15:  # the last that may be pulled before the first is read
+            held.set()
+        return n
+
+    assert threadllm.map(work, range(100), max_workers=2) == [*range(100)]
+    assert sorted(begun[:16]) == [*range(16)]
+    held.clear()
+    stuck = []
+
+    def stick(n):
+        stuck.append(n)
+        assert n or held.wait(PATIENCE)
+
+    reader = threading.Thread(target=lambda: threadllm.map(stick, range(100), max_workers=2))
+    reader.start()
+    until(lambda: len(stuck) == 16)
+    time.sleep(0.05)
+    assert len(stuck) == 16
+    held.set()
+    reader.join(PATIENCE)

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from threadllm.dispatcher.dispatcher import Dispatcher
+from threadllm.dispatcher.options import checked_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+# Times max_workers: how far a list goes on while its next value is waited for. Models take some
+# answers many times as long as others, and whoever gets a list has asked for all of it.
+_AHEAD = 8
 
 
 def map(
@@ -39,11 +44,12 @@ def map(
         settings: As for `Dispatcher`.
 
     Raises:
-        BaseException: The error of the first item that failed; the others are cancelled. To keep
-            what succeeded, use `Dispatcher.outcomes`.
+        BaseException: The error of the first item that failed; the others are cancelled, but for
+            those that had been begun by then. To keep what succeeded, use `Dispatcher.outcomes`.
     """
+    window = _AHEAD * checked_workers(settings.get("max_workers"))
     with Dispatcher(**settings) as pool:
-        return list(pool.map(fn, items, unpack=unpack, journal=journal))
+        return list(pool.map(fn, items, buffersize=window, unpack=unpack, journal=journal))
 
 
 class Concurrent(Protocol[P, R]):

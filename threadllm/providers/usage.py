@@ -113,6 +113,8 @@ class StreamUsage:
         self._rest = b""
 
     def _read_line(self, line: bytes) -> None:
+        if not (_USAGE in line or _OLLAMAS in line):  # as most: it is but another token
+            return
         found = usage_of(line.removeprefix(b"data:"))
         self.usage = Usage(
             max(self.usage.input_tokens, found.input_tokens),
