@@ -13,7 +13,7 @@ import threadllm
 from threadllm.cli import main
 from threadllm.cli.main import parser
 
-COMMANDS = ("call", "run", "journal", "simulate")
+COMMANDS = ("call", "run", "bench", "journal", "simulate")
 THREADS = "give a whole number from 1 to 10,000"
 
 
