@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 
@@ -105,6 +106,18 @@ def test_a_fork_within_a_call_is_in_no_call():
 
         assert pool.submit(call).result(PATIENCE) == (0, 200)
         assert (pool.totals.requests, sim.counts().requests) == (2, 3)
+
+
+def test_a_fork_is_ended_by_sigterm_at_once():
+    """In a handler's place; one may never be come to, by a process that waits for a lock."""
+
+    def call(_=None):
+        return in_fork(lambda: signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+
+    with Dispatcher(1) as pool:
+        assert pool.submit(call).result(PATIENCE) == 0
+        assert list(pool.map(call, [0])) == [0]
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
 
 
 def _double(n):

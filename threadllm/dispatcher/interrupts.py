@@ -124,9 +124,14 @@ class Interrupts:
         return None
 
     def disown(self) -> None:
-        """In a fork: its signals are none of the runs that its parent reads."""
+        """In a fork: its signals are none of the runs that its parent reads.
+
+        SIGTERM ends it at once, as it would outside: a process that waits for a lock may never
+        come to a handler, and whoever ends a pool of processes waits for each of them.
+        """
         self._runs.clear()
         self._put_back_if_last()
+        _end_at_once()
 
     def _install(self) -> None:
         if not self._hears_end:
@@ -241,8 +246,13 @@ def orderly_end() -> Iterator[None]:
     try:
         yield
     finally:
-        if is_ours and _is_main() and signal.getsignal(signal.SIGTERM) is _terminate:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if is_ours:
+            _end_at_once()
+
+
+def _end_at_once() -> None:
+    if _is_main() and signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
