@@ -34,11 +34,15 @@ _taken: dict[str, Any] = {}  # a style for each contender, the same on all chart
 
 def draw(result: Result, folder: Path, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
     """A PNG and an SVG of a result; where they are."""
-    lines = len(result.loads) > 1
+    loads = result.loads
+    lines = len(loads) > 1
     height = 5.2 if lines else 1.4 + 0.42 * len(result.figures)
     figure, axes = plt.subplots(figsize=(8.5, height), layout="constrained")
     (_draw_lines if lines else _draw_bars)(axes, result)
-    axes.set_title(result.title, loc="left", fontweight="bold")
+    title = [result.title]
+    if result.axis and not lines:
+        title += [f"{loads[0]} {result.axis}"]
+    axes.set_title(", ".join(title), loc="left", fontweight="bold")
     paths = [folder / f"{result.name}.{kind}" for kind in kinds]
     for path in paths:
         figure.savefig(path, dpi=150)

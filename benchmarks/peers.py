@@ -97,6 +97,8 @@ PEERS = (
     Contender("dspy ParallelExecutor", by_dspy, "dspy"),
     Contender("litellm batch_completion", by_litellm, "litellm"),
 )
+# What only the extra `peers` makes possible, by the names that tables have.
+OF_PEERS = {"tenacity, ThreadPoolExecutor", *(one.name for one in PEERS if one.needs)}
 
 
 def installed(contenders: Iterable[Contender]) -> tuple[Contender, ...]:

@@ -65,7 +65,7 @@ def in_pool(made):
         futures = [pool.submit(wait) for _ in range({number})]
         note()
 async def in_tasks():
-    tasks = [asyncio.create_task(asyncio.sleep(1)) for _ in range({number})]
+    tasks = [asyncio.create_task(asyncio.sleep(0.5)) for _ in range({number})]
     await asyncio.sleep(0.2)
     note()
 def note():
@@ -87,7 +87,7 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 contender.ask_all(sys.argv[1] + "/plain", 1, 1)
 before = peak()
-contender.ask_all(sys.argv[1] + "/plain?delay=0.3", 2 * {number}, {number})
+contender.ask_all(sys.argv[1] + "/plain?delay={delay}", 2 * {number}, {number})
 print((peak() - before) / {number} / 1000)
 """
 LAZILY = """
@@ -148,7 +148,7 @@ def figure_of(program: str, url: str) -> float:
 
 def costs(scale: Scale) -> dict[str, str]:
     """Of an item that asks nobody."""
-    items = ITEMS // 5 if scale.is_quick else ITEMS
+    items = ITEMS // 10 if scale.is_quick else ITEMS
     ways = {
         "ThreadPoolExecutor, submit": ("ThreadPoolExecutor(8)", "submitted"),
         "threadllm, submit": ("Dispatcher(8)", "submitted"),
@@ -179,17 +179,17 @@ def memories(_: Scale) -> dict[str, str]:
 
 def memories_of_asking(scale: Scale) -> dict[str, str]:
     """Of what waits for an answer, and has had one before."""
-    number = AT_A_TIME // 8 if scale.is_quick else AT_A_TIME
+    number, delay = (AT_A_TIME // 8, 0.1) if scale.is_quick else (AT_A_TIME, 0.3)
     folder = str(Path(__file__).parent)
     return {
-        contender.name: ASKING.format(folder=folder, contender=name, number=number)
+        contender.name: ASKING.format(folder=folder, contender=name, number=number, delay=delay)
         for name, contender in ASKERS.items()
     }
 
 
 def lazies(scale: Scale) -> dict[str, str]:
     """Of an input that is a generator."""
-    items = LAZY // 200 if scale.is_quick else LAZY
+    items = LAZY // 500 if scale.is_quick else LAZY
     ways = {
         "ThreadPoolExecutor, map": ("ThreadPoolExecutor(8)", "map"),
         "threadllm, map": ("Dispatcher(8)", "map"),

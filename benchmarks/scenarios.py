@@ -58,7 +58,7 @@ class Scale:
 
 
 FULL = Scale(3, 1.5, 0.5, 3.0, 8, (1, 4, 16, 64, 256), (1, 16, 64, 256, 1000))
-QUICK = Scale(1, 0.15, 0.05, 0.2, 2, (1, 64), (16, 64), is_quick=True)
+QUICK = Scale(1, 0.1, 0.05, 0.1, 2, (1, 64), (64,), is_quick=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,9 @@ class Asking:
         results = [measure.result(self.axis, scale) for measure in self.measures]
         for load in self.loads(scale):
             taking = self._taking(load, wanted)
-            address = f"{url}/plain?delay={load.delay}" if load.delay else f"{url}/plain"
-            requests = {one: requests_for(one, address, load, scale) for one in taking}
+            at_once = f"{url}/plain"
+            address = f"{at_once}?delay={load.delay}" if load.delay else at_once
+            requests = {one: requests_for(one, at_once, load, scale) for one in taking}
             for first in range(scale.rounds):
                 for one in beginning_at(first, taking):
                     turn = take_turn(one, address, requests[one], load.at_a_time)
@@ -149,12 +150,16 @@ class Asking:
 
 
 def requests_for(contender: Contender, url: str, load: Load, scale: Scale) -> int:
-    """How many a contender's turn has, which is warm then: as many as fit, if nobody says."""
+    """How many a contender's turn has, which is warm then: as many as fit, if nobody says.
+
+    The URL is one that answers at once.
+    """
     if load.requests is not None:
         take_turn(contender, url, 1, 1)
         return load.requests
-    turn = take_turn(contender, url, load.at_a_time, load.at_a_time)
-    return max(load.at_a_time, round(load.at_a_time / turn.wall * scale.seconds))
+    tried = min(load.at_a_time, 16) if scale.is_quick else load.at_a_time
+    turn = take_turn(contender, url, tried, load.at_a_time)
+    return max(load.at_a_time, round(tried / turn.wall * scale.seconds))
 
 
 def seconds(turn: Turn, _: Load) -> float:

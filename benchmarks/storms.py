@@ -87,7 +87,7 @@ def _taking(wanted: Callable[[str], bool]) -> list[Contender]:
 
 STORMS = (
     Storming(
-        "storm", "A storm: 600 requests a minute allowed, 256 threads, untold", STORM, (300, 100)
+        "storm", "A storm: 600 requests a minute allowed, 256 threads, untold", STORM, (300, 50)
     ),
     Storming("pacing", "500 requests a minute allowed, 64 threads, untold", TOLD, (1_000, 0)),
 )
