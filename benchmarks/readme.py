@@ -43,6 +43,7 @@ WAY_COLUMNS = (  # heading, result, load
     ("CPU ms a request", "throughput-cpu", "64"),
     ("200 ms: times the ideal, 256 at a time", "latency", "256"),
     ("1,000 at a time", "latency", "1000"),
+    ("streamed answers/s, tenfold time", "streaming", ""),
     ("kB for each of 1,000", "memory-asking", ""),
 )
 PEER_COLUMNS = (  # heading, result, whose name for a way it goes by
@@ -116,6 +117,8 @@ def section(about: dict[str, Any], found: list[Result]) -> str:
         f"{short(about['server_limit'])} answers a second.\n"
     )
     beside = (
+        "With latency each of the 256 asks 30 times, so that making threads and connections "
+        "counts for little, and each of the 1,000 asks 8 times. "
         f"A thread that only waits takes {thread} kB; a thousand that use `requests.post` never "
         "have as many in flight. Beside the peers: 64 at a time; in a storm, where 600 requests a "
         "minute are allowed, 256 threads ask, and nobody says so before; and "

@@ -43,7 +43,9 @@ class Scale:
         call: Seconds that each of the tutorials' ten calls takes.
         waves: How often as many as there may be at a time are asked for, where each takes long.
         at_a_time: How many at a time, without latency.
-        waiting: How many at a time, with latency.
+        waiting: How many at a time, with latency, and how often as many. That threads and
+            connections are made at the beginning counts for little where it is often, as in what
+            goes on for minutes; with 1,000 at a time that would take too long.
         is_quick: Whether a rough idea is enough, also where no figure here says how rough.
     """
 
@@ -53,12 +55,14 @@ class Scale:
     call: float
     waves: int
     at_a_time: tuple[int, ...]
-    waiting: tuple[int, ...]
+    waiting: tuple[tuple[int, int], ...]
     is_quick: bool = False
 
 
-FULL = Scale(3, 1.5, 0.5, 3.0, 8, (1, 4, 16, 64, 256), (1, 16, 64, 256, 1000))
-QUICK = Scale(1, 0.1, 0.05, 0.1, 2, (1, 64), (64,), is_quick=True)
+FULL = Scale(
+    3, 1.5, 0.5, 3.0, 8, (1, 4, 16, 64, 256), ((1, 8), (16, 8), (64, 30), (256, 30), (1000, 8))
+)
+QUICK = Scale(1, 0.1, 0.05, 0.1, 2, (1, 64), ((64, 2),), is_quick=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +245,7 @@ SCENARIOS = (
         "latency",
         "requests at a time",
         AT_ONCE,
-        lambda scale: [Load(str(one), one, 0.2, scale.waves * one) for one in scale.waiting],
+        lambda scale: [Load(str(one), one, 0.2, waves * one) for one, waves in scale.waiting],
         (
             Measure(
                 "latency",

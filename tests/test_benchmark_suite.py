@@ -55,7 +55,7 @@ def tiny(scenarios):
         call=0.01,
         waves=1,
         at_a_time=(1, 2),
-        waiting=(2,),
+        waiting=((2, 1),),
         is_quick=True,
     )
 
