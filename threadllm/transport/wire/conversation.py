@@ -37,10 +37,10 @@ def converse(pool: Pool, request: bytes, timeouts: Timeouts, *, whole: bool) -> 
     """
     connection: Connection = pool.take()
     try:
-        result = _attempt(connection, request, timeouts, whole=whole)
+        result = _attempt(pool, connection, request, timeouts, whole=whole)
         if not isinstance(result, Answer) and _is_lost(result, connection):
             connection.close()
-            result = _attempt(connection, request, timeouts, whole=whole)
+            result = _attempt(pool, connection, request, timeouts, whole=whole)
     except BaseException:  # Ctrl-C and its like: nobody knows what is on its way now
         connection.close()
         raise
@@ -61,7 +61,7 @@ def _is_lost(result: Tape | None, connection: Connection) -> bool:
 
 
 def _attempt(
-    connection: Connection, request: bytes, timeouts: Timeouts, *, whole: bool
+    pool: Pool, connection: Connection, request: bytes, timeouts: Timeouts, *, whole: bool
 ) -> Answer | Tape | None:
     """The answer, or what has happened; None if the connection cannot be opened."""
     if connection.sock is None:
@@ -74,4 +74,4 @@ def _attempt(
             return None
     else:
         connection.serve()
-    return exchange(connection, request, timeouts, whole=whole)
+    return exchange(connection, request, timeouts, pool.crowd, whole=whole)

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from threadllm.transport.wire.answers import Chunks, Piece, UnusualError, decoded, read_head
+from threadllm.transport.wire.crowd import MANY
 from threadllm.transport.wire.tape import Tape
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from threadllm.transport.wire.answers import Head
     from threadllm.transport.wire.connections import Connection
+    from threadllm.transport.wire.crowd import Crowd
     from threadllm.transport.wire.timeouts import Timeouts
 
 _PIECE = 1 << 16  # bytes that are read at a time
@@ -35,7 +37,7 @@ class Answer(NamedTuple):
 
 
 def exchange(
-    connection: Connection, request: bytes, timeouts: Timeouts, *, whole: bool
+    connection: Connection, request: bytes, timeouts: Timeouts, crowd: Crowd, *, whole: bool
 ) -> Answer | Tape:
     """Send a request and read its answer; what happened, on tape, if that is urllib3's to judge.
 
@@ -43,6 +45,7 @@ def exchange(
         connection: An open connection.
         request: Head and body.
         timeouts: As urllib3 applies them.
+        crowd: Those who wait for their answers.
         whole: Whether the body is wanted at once, and not as a stream.
     """
     sock, received = connection.sock, bytearray()
@@ -51,7 +54,10 @@ def exchange(
         connection.send_at_once(request, timeouts)
     except OSError as error:
         return Tape(sock, refused=_as_python_says(error))
+    crowd.awaited.add(sock)
     try:
+        if len(crowd.awaited) > MANY and not crowd.wait(sock, timeouts.read):
+            return Tape(sock, received, broke=TimeoutError("timed out"))
         if whole:
             answer = _read(connection, received)
             connection.has_read(len(received))
@@ -61,6 +67,8 @@ def exchange(
         return Tape(sock, received)
     except OSError as error:
         return Tape(sock, received, broke=_as_python_says(error))
+    finally:
+        crowd.awaited.discard(sock)
     return Tape(sock, received)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
 from threadllm.clock import Unhurried
+from threadllm.transport.wire.crowd import Crowd
 from threadllm.transport.wire.idle import Idle
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Janitor:
     Attributes:
         slots: As above.
         now: Monotonic seconds.
+        crowd: Waits for answers on its connections.
         awake: Whether there is a thread that looks after what is idle. It is never so after
             `close`.
     """
@@ -53,6 +55,7 @@ class Janitor:
 
     def _begin(self) -> None:
         self.awake = False
+        self.crowd = Crowd()
         self._thread: threading.Thread | None = None
         self._opening = threading.Lock()  # guards that no more is opened than may be
         self._waking = threading.Lock()  # guards that there is one thread
@@ -102,6 +105,7 @@ class Janitor:
         self._closed = True
         self.awake = False
         self.close_all()
+        self.crowd.close()
         thread = self._thread
         # The collector, in any thread, may find the dispatcher and close this, in the janitor's
         # own and in one that is about to start it too.

@@ -17,6 +17,7 @@ from threadllm.transport.wire.connections import Connection, SecureConnection, n
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from threadllm.transport.wire.crowd import Crowd
     from threadllm.transport.wire.furnished import Makers
     from threadllm.transport.wire.janitor import Janitor
 
@@ -62,6 +63,11 @@ class Pool(HTTPConnectionPool):
         self._idle = idle = janitor.idle(self.scheme, host.lower(), port)
         self.QueueCls: Any = lambda _: idle  # which is never full
         super().__init__(host, port, **{**options, "maxsize": 0})  # no places to be filled
+
+    @property
+    def crowd(self) -> Crowd:
+        """Those who wait for answers: another in a fork."""
+        return self._janitor.crowd
 
     def take(self) -> Any:
         """A connection, which may have to be opened first."""
