@@ -13,7 +13,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 from results import short
 
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ def _draw_lines(axes: Axes, result: Result) -> None:
     if result.ideal is not None:
         axes.axhline(result.ideal, color="black", linewidth=1, label="ideal")
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.6)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(range(len(loads)), loads)
     axes.set_xlabel(result.axis)
     axes.set_ylabel(f"{result.unit} ({_direction(result)})")

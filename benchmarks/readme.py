@@ -112,9 +112,10 @@ def section(about: dict[str, Any], found: list[Result]) -> str:
         for one in about["verdicts"]
     ]
     thread = median(results, "memory", RAW_THREADS.name)
+    again = "".join(f" “{title}” was measured once more later." for title in about["again"])
     head = (
         f"{machine_line(about['machine'])}. Medians of the rounds. The server alone gives "
-        f"{short(about['server_limit'])} answers a second.\n"
+        f"{short(about['server_limit'])} answers a second.{again}\n"
     )
     beside = (
         "With latency each of the 256 asks 30 times, so that making threads and connections "

@@ -4,7 +4,8 @@
 
 The server runs in a process of its own, and its limit is measured first, so that nobody measures
 the server. Contenders take turns within each round; tables show the median of the rounds, with the
-least and the greatest. results.json and the charts go to the folder.
+least and the greatest. results.json and the charts go to the folder; scenarios that are run alone
+take the place of those that it has already.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import sys
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from answering import answering, limit
 from interrupts import Interrupting
 from machine import LIBRARIES, machine, machine_line
 from peers import OF_PEERS, PEERS
 from probes import PROBES
-from results import short, write
+from results import read, short, write
 from scenarios import FULL, QUICK, SCENARIOS
 from storms import STORMS
 from streaming import Streaming
@@ -99,6 +100,25 @@ def measure(
     return results
 
 
+def gone_on_with(
+    given: argparse.Namespace, here: dict[str, Any], measured: list[Result]
+) -> tuple[list[Result], list[str]]:
+    """What is measured once more takes the place of what the folder has, from this machine.
+
+    Returns:
+        All results, and the titles of those that are of a later run than the rest.
+    """
+    try:
+        about, earlier = read(given.out / "results.json")
+    except FileNotFoundError:
+        return measured, []
+    if not given.only or (about["machine"], about["quick"]) != (here, given.quick):
+        return measured, []
+    new = {result.name: result for result in measured}
+    both = [new.pop(result.name, result) for result in earlier] + [*new.values()]
+    return both, [*dict.fromkeys([*about["again"], *(result.title for result in measured)])]
+
+
 def main() -> None:
     """Measure, print, write, draw."""
     given = options()
@@ -118,7 +138,8 @@ def main() -> None:
         url = stack.enter_context(answering())
         most = limit(f"{url}/plain", AT_A_TIME, scale.seconds)
         print(f"The server gives {short(most)} answers a second at least.")
-        results = measure(scenarios, url, scale, wanted)
+        measured = measure(scenarios, url, scale, wanted)
+    results, again = gone_on_with(given, here, measured)
     by_name = {result.name: result for result in results}
     reached, found = verdicts(by_name), claims(by_name)
     if reached:
@@ -136,12 +157,13 @@ def main() -> None:
         server_limit=most,
         verdicts=[asdict(one) for one in reached],
         claims=found,
+        again=again,
     )
     try:
         from charts import draw
     except ImportError:
         print('No charts: they need matplotlib, of the extra "bench".')
     else:
-        for result in results:
+        for result in measured:
             draw(result, given.out)
     print(f"\nAll figures and charts are in {given.out}.")

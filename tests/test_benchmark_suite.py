@@ -1,5 +1,6 @@
 """`python -m benchmarks`: what it measures, what it shows, and what it leaves behind."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -316,6 +317,39 @@ def test_what_was_written_is_read_again(results, result, tmp_path):
     about, [again] = results.read(tmp_path / "results.json")
     assert about == {"quick": True}
     assert again == result
+
+
+@pytest.mark.parametrize(
+    ("only", "quick", "machine", "goes_on"),
+    [
+        (["x"], False, "this", True),
+        (None, False, "this", False),
+        (["x"], True, "this", False),
+        (["x"], False, "another", False),
+    ],
+)
+def test_a_scenario_can_be_measured_once_more(
+    beside, results, tmp_path, only, quick, machine, goes_on
+):
+    """It takes its place among the others, if they are of the same machine; that is told."""
+
+    def made(name, figure):
+        one = results.Result(name, f"Of {name}", "x", "", more_is_better=True)
+        one.add("threadllm", "", figure)
+        return one
+
+    old = [made("w", 1), made("x", 2), made("y", 3)]
+    path = tmp_path / "results.json"
+    results.write(old, path, machine={"name": "this"}, quick=False, again=["Of w"])
+    given = argparse.Namespace(only=only, quick=quick, out=tmp_path)
+    new = [made("x", 4), made("z", 5)]
+    found, again = beside("suite").gone_on_with(given, {"name": machine}, new)
+    if goes_on:
+        assert (found, again) == ([old[0], new[0], old[2], new[1]], ["Of w", "Of x", "Of z"])
+    else:
+        assert (found, again) == (new, [])
+    path.unlink()
+    assert beside("suite").gone_on_with(given, {"name": machine}, new) == (new, [])
 
 
 def test_contenders_take_turns(beside, scenarios, monkeypatch, tiny):
