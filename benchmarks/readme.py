@@ -112,7 +112,7 @@ def section(about: dict[str, Any], found: list[Result]) -> str:
         for one in about["verdicts"]
     ]
     thread = median(results, "memory", RAW_THREADS.name)
-    again = "".join(f" “{title}” was measured once more later." for title in about["again"])
+    again = f" Measured once more later: {'; '.join(about['again'])}." if about["again"] else ""
     head = (
         f"{machine_line(about['machine'])}. Medians of the rounds. The server alone gives "
         f"{short(about['server_limit'])} answers a second.{again}\n"
