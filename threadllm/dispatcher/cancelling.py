@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from threadllm.call import Run, Terms
     from threadllm.dispatcher.crew import Crew
-    from threadllm.dispatcher.deadlines import Deadlines
+    from threadllm.dispatcher.hiring import Workforce
     from threadllm.dispatcher.task import Task
-    from threadllm.dispatcher.workers import Workers
 
 _LOGGER = logging.getLogger("threadllm")
 
@@ -30,9 +29,8 @@ class Cancelling:
 
     Args:
         terms: What its calls go by.
-        workers: Who has its tasks.
-        crew: Ends those that are not being run.
-        deadlines: Bounds those that are.
+        workers: Who has its tasks, and bounds those that are being run.
+        crew: Ends those that are not.
         grace: Seconds that they have.
         has_bar: Whether a line on stderr must not tear a bar apart.
     """
@@ -40,9 +38,8 @@ class Cancelling:
     def __init__(
         self,
         terms: Terms,
-        workers: Workers,
+        workers: Workforce,
         crew: Crew,
-        deadlines: Deadlines,
         grace: float,
         *,
         has_bar: bool,
@@ -50,7 +47,6 @@ class Cancelling:
         self._terms = terms
         self._workers = workers
         self._crew = crew
-        self._deadlines = deadlines
         self._grace = grace
         self._say: Callable[[str], None] = say if has_bar else _LOGGER.warning
         self._lock = threading.RLock()  # one at a time; a signal may come while its thread cancels
@@ -70,7 +66,7 @@ class Cancelling:
         limit = Limit(self._terms.now() + seconds, seconds, of_grace=True)
         with self._lock:
             for task in in_flight:
-                self._deadlines.bound(task, limit)
+                self._workers.bound(task, limit)
 
     def interruptible(self, run: Run) -> InterruptibleRun:
         """A run, as signals see it."""

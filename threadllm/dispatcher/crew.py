@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from threadllm.call import Call, Run, Terms
+    from threadllm.call import Call, Limit, Run, Terms
     from threadllm.dispatcher.deadlines import Deadlines
     from threadllm.dispatcher.task import Task
     from threadllm.dispatcher.threads import Runner
@@ -66,16 +66,38 @@ class Crew:
         """Wait in this thread until a task is to be run again, or need not be."""
         self._terms.sleeper.sleep_until(lambda: -math.inf if task.unwanted else due)
 
+    def hand_on(self, task: Task[Any]) -> bool:
+        """Whether a task is wanted: then somebody else runs it; if not, it has ended."""
+        if not task.unwanted and task.submission.run.take_up(task):
+            if task.start():
+                return True
+            task.put_down()  # somebody has cancelled it
+            self._deadlines.release(task)
+            return False
+        self.drop(task)
+        return False
+
+    def bound(self, task: Task[Any], limit: Limit) -> None:
+        """Let a task whose call is in progress have no longer than that."""
+        self._deadlines.bound(task, limit)
+
     def drop(self, task: Task[Any]) -> None:
         """End a task that will not be run: with the error it was put off for, or cancelled."""
         self._no_longer_waits(task)
         if task.submission.run.is_stopped:
-            self._leave_undone(task)
+            self.leave_undone(task)
         elif task.last_error is not None:
             self.fail(task, task.last_error)
         else:
             self._deadlines.release(task)
             task.cancel()
+
+    def succeed(self, task: Task[T], value: T) -> None:
+        """End a task with its value, unless its deadline has ended it."""
+        if self._deadlines.release(task):
+            self._terms.tally.count("ok")
+            task.submission.run.count()
+            task.succeed(value)
 
     def fail(self, task: Task[Any], error: BaseException) -> None:
         """End a task with an error, unless it has been cancelled, or its deadline has ended it."""
@@ -140,10 +162,7 @@ class Crew:
             if error is None and failure is not None and not self._terms.trusted:
                 error = failure.error  # the function swallowed it
             if error is None:
-                if self._deadlines.release(task):
-                    self._terms.tally.count("ok")
-                    task.submission.run.count()
-                    task.succeed(value)
+                self.succeed(task, value)
                 return None
             due = None if failure is not None and failure.owned else self._due(task, call, error)
             if due is None:
@@ -158,7 +177,7 @@ class Crew:
         """End a task with an error, and its run if no other item would fare better."""
         run, failure = task.submission.run, call.failure
         if self._is_cut_short(run, call, error):
-            self._leave_undone(task)
+            self.leave_undone(task)
             return
         if self._terms.stops:
             # The transport's says more: it quotes the provider.
@@ -175,9 +194,13 @@ class Crew:
         verdict, advised = self._read(error, lambda reply: policy.advice(reply, wall))
         if verdict is not Verdict.STOP or advised is None:
             return False
+        return self.stop(run, error, advised)
+
+    def stop(self, run: Run, error: BaseException, advice: str) -> bool:
+        """Stop a run, as no further item would fare better; whether it was going on."""
 
         def stopped(done: str) -> RunStopped:
-            stopped = RunStopped(text_of(error), advised, f"{done} {_GO_ON}")
+            stopped = RunStopped(text_of(error), advice, f"{done} {_GO_ON}")
             stopped.__cause__ = error
             return stopped
 
@@ -203,7 +226,7 @@ class Crew:
         except BaseException:
             return Verdict.FAIL, None  # an error whose own attributes raise has said nothing
 
-    def _leave_undone(self, task: Task[Any]) -> None:
+    def leave_undone(self, task: Task[Any]) -> None:
         """End a task whose run was stopped: neither ok nor failed."""
         if self._deadlines.release(task):  # else its deadline has failed it
             task.undone = True

@@ -11,19 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from threadllm.call import Terms, checked_allowance
-from threadllm.clock import SYSTEM, Sleeper
+from threadllm.call import checked_allowance
+from threadllm.clock import SYSTEM
 from threadllm.dispatcher.closing import Closing
 from threadllm.dispatcher.feed import length
+from threadllm.dispatcher.hiring import checked_engine
 from threadllm.dispatcher.options import (
     DEFAULT_GRACE,
     DEFAULT_TIMEOUT,
-    checked_on_stop,
-    checked_quota,
-    checked_retry,
-    checked_timeout,
     checked_window,
     checked_workers,
+    terms_by,
 )
 from threadllm.dispatcher.outcomes import AsFinished, InOrder, read
 from threadllm.dispatcher.results import Results
@@ -31,16 +29,16 @@ from threadllm.dispatcher.staff import Staff
 from threadllm.dispatcher.threads import Threads
 from threadllm.exceptions import OptionError
 from threadllm.journal import checked_journal
-from threadllm.progress import Tally, Totals
-from threadllm.quota import NO_QUOTAS, Quotas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
     from threadllm.clock import Clock
-    from threadllm.dispatcher.options import JournalOrPath, OnStop, Timeout, Unpack
+    from threadllm.dispatcher.hiring import Engine
+    from threadllm.dispatcher.options import JournalOrPath, OnStop, Options, Timeout, Unpack
     from threadllm.outcome import Outcome, Usage
+    from threadllm.progress import Totals
     from threadllm.quota import Quota
     from threadllm.retry import Retry
 
@@ -86,6 +84,10 @@ class Dispatcher(Closing):
         trust_returns: Whether what the function returns counts although one of its requests
             failed for good: for functions that fall back to another host.
         clock: Where the time comes from; tests may bring their own.
+        engine: "processes" runs calls in several processes of this machine, `max_workers` in all,
+            where one is too few for the work of sending and parsing; "ray" in those of a Ray
+            cluster. See `threadllm.connect` for more of it.
+        workers: How many processes an engine is asked for by its name.
 
     Raises:
         OptionError: An option that cannot be meant. It is a ValueError.
@@ -111,38 +113,36 @@ class Dispatcher(Closing):
         deadline: float | None = None,
         grace: float = DEFAULT_GRACE,
         clock: Clock = SYSTEM,
+        engine: Engine | str | None = None,
+        workers: int | None = None,
     ) -> None:
-        self._max_workers = workers = checked_workers(max_workers)
-        self._tally = Tally()
-        self._terms = Terms(
-            quota=checked_quota(quota, concurrency, workers),
-            retry=checked_retry(retry),
-            timeout=checked_timeout(request_timeout),
-            sleeper=Sleeper(clock),
-            tally=self._tally,
-            patched=patch_requests,
-            trusted=trust_returns,
-            stops=checked_on_stop(on_stop) == "raise",
-            quotas=NO_QUOTAS if quotas is None else Quotas(quotas),
-        )
-        for one in (self._terms.quota, *self._terms.quotas.all):
-            one.timed_by(clock)
+        options: Options = {
+            "thread_name_prefix": thread_name_prefix or "threadllm",
+            "initializer": initializer,
+            "initargs": initargs,
+            "concurrency": concurrency,
+            "quota": quota,
+            "quotas": quotas,
+            "estimate": estimate,
+            "on_stop": on_stop,
+            "retry": retry,
+            "request_timeout": request_timeout,
+            "progress": progress,
+            "patch_requests": patch_requests,
+            "trust_returns": trust_returns,
+            "deadline": deadline,
+            "grace": grace,
+            "clock": clock,
+        }
+        self._max_workers = number = checked_workers(max_workers)
+        hires = checked_engine(engine, workers)
+        self._terms = terms = terms_by(options, number)
         threads = Threads(
-            workers,
+            number,
             partial(ThreadPoolExecutor, initializer=initializer, initargs=initargs),
-            thread_name_prefix or "threadllm",
+            options["thread_name_prefix"],
         )
-        staff = Staff(
-            self,
-            self._terms,
-            threads,
-            workers,
-            estimate=estimate,
-            progress=progress,
-            deadline=deadline,
-            grace=grace,
-        )
-        super().__init__(staff)
+        super().__init__(Staff(self, terms, threads, number, options, hires))
 
     @property
     def quota(self) -> Quota:
@@ -152,7 +152,7 @@ class Dispatcher(Closing):
     @property
     def totals(self) -> Totals:
         """What this dispatcher has come to so far."""
-        return self._tally.totals()
+        return self._terms.tally.totals()
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Schedule `fn(*args, **kwargs)`, as `Executor.submit` does.

@@ -136,7 +136,7 @@ class Interrupts:
     def _install(self) -> None:
         if not self._hears_end:
             self._hears_end = True
-            _before_threads_are_joined(self._leave_unread)
+            before_threads_are_joined(self._leave_unread)
         ear, bell = self._ends = socketpair()
         bell.settimeout(0)
         self._rung_before = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
@@ -259,7 +259,7 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(_AS_SHELLS_SAY + number)
 
 
-def _before_threads_are_joined(act: Callable[[], object]) -> None:
+def before_threads_are_joined(act: Callable[[], object]) -> None:
     """Have something done when the program ends, where `atexit` would wait for its threads first.
 
     So has `concurrent.futures`; there is no public name for it. Not if it is ending already.

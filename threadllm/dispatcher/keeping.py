@@ -57,6 +57,9 @@ class Keeping(Generic[T, R]):
         self._in_hand: dict[Name, _Kept[T, R]] = {}
         self._is_fed = True
         self._closes = False
+        # Held while the journal is closed: whoever has read all may open it anew, and so waits for
+        # whoever closes it. Reentrant, as the collector may come by.
+        self._closing = threading.RLock()
 
     def start(self, index: int, item: T) -> Fed[T, R]:
         """Begin an item, unless it is remembered, or begun already.
@@ -112,11 +115,14 @@ class Keeping(Generic[T, R]):
         self._close_if_done()
 
     def _close_if_done(self) -> None:
-        with self._lock:
-            if self._is_fed or self._in_hand or self._closes:
-                return
-            self._closes = True
-        self._journal.close()
+        if self._is_fed:
+            return
+        with self._closing:
+            with self._lock:
+                if self._in_hand or self._closes:
+                    return
+                self._closes = True
+            self._journal.close()
 
 
 class _Kept(Generic[T, R]):

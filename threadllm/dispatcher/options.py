@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
+from threadllm.call import Terms
+from threadllm.clock import SYSTEM, Sleeper
 from threadllm.exceptions import OptionError
 from threadllm.journal import Journal
 from threadllm.outcome import Usage
-from threadllm.quota import Need, Quota
+from threadllm.progress import Tally
+from threadllm.quota import NO_QUOTAS, Need, Quota, Quotas
 from threadllm.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from threadllm.clock import Clock
-
-T = TypeVar("T")
-R = TypeVar("R")
+    from threadllm.dispatcher.hiring import Engine
 
 Unpack = Literal["args", "kwargs"]
 Timeout = float | tuple[float, float]
@@ -51,6 +52,31 @@ class Options(TypedDict, total=False):
     deadline: float | None
     grace: float
     clock: Clock
+    engine: Engine | str | None
+    workers: int | None
+
+
+def terms_by(options: Options, workers: int) -> Terms:
+    """What the calls of a dispatcher with so many threads go by.
+
+    Raises:
+        OptionError: An option that cannot be meant.
+    """
+    clock, quotas = options.get("clock", SYSTEM), options.get("quotas")
+    terms = Terms(
+        quota=checked_quota(options.get("quota"), options.get("concurrency"), workers),
+        retry=checked_retry(options.get("retry")),
+        timeout=checked_timeout(options.get("request_timeout", DEFAULT_TIMEOUT)),
+        sleeper=Sleeper(clock),
+        tally=Tally(),
+        patched=options.get("patch_requests", True),
+        trusted=options.get("trust_returns", False),
+        stops=checked_on_stop(options.get("on_stop", "raise")) == "raise",
+        quotas=NO_QUOTAS if quotas is None else Quotas(quotas),
+    )
+    for one in (terms.quota, *terms.quotas.all):
+        one.timed_by(clock)
+    return terms
 
 
 def checked_quota(quota: Quota | None, concurrency: int | None, workers: int) -> Quota:
@@ -163,20 +189,3 @@ def checked_window(buffersize: int | None, max_workers: int) -> int:
     if buffersize < 1:
         raise OptionError(f"buffersize={buffersize}: at least one item must be pulled")
     return buffersize
-
-
-def binder(fn: Callable[..., R], unpack: Unpack | None) -> Callable[[Any], Callable[[], R]]:
-    """How an item becomes a call of the function.
-
-    An item that does not fit, such as a text with `unpack="kwargs"`, fails by itself, when called.
-
-    Raises:
-        OptionError: An unpacking that there is not.
-    """
-    if unpack is None:
-        return lambda item: lambda: fn(item)
-    if unpack not in get_args(Unpack):
-        raise OptionError(f"unpack={unpack!r}: choose 'args' or 'kwargs', or leave it out")
-    if unpack == "args":
-        return lambda item: lambda: fn(*item)
-    return lambda item: lambda: fn(**item)

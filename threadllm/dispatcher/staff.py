@@ -15,19 +15,19 @@ from threadllm.dispatcher.cancelling import Cancelling
 from threadllm.dispatcher.crew import Crew
 from threadllm.dispatcher.deadlines import Deadlines
 from threadllm.dispatcher.ending import Ending
-from threadllm.dispatcher.options import checked_grace
+from threadllm.dispatcher.hiring import Post
+from threadllm.dispatcher.options import DEFAULT_GRACE, checked_grace
 from threadllm.dispatcher.submitting import Submitter
 from threadllm.dispatcher.watchdog import Watchdog
 from threadllm.dispatcher.workers import Workers
 from threadllm.progress import Painter, display
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from threadllm.call import Terms
+    from threadllm.dispatcher.hiring import Engine, Workforce
+    from threadllm.dispatcher.options import Options
     from threadllm.dispatcher.results import Results
     from threadllm.dispatcher.threads import Threads
-    from threadllm.outcome import Usage
 
 
 class Staff:
@@ -38,14 +38,11 @@ class Staff:
         terms: What its calls go by.
         threads: Where they run.
         max_workers: How many at a time.
-        estimate: See `Dispatcher`, as what follows.
-        progress: As there.
-        deadline: As there.
-        grace: As there.
+        options: See `Dispatcher`.
+        engine: Hires others to do the work; None for the threads.
 
     Attributes:
         painter: Paints the progress, if anybody wants to see it.
-        threads: Where calls run.
         deadlines: Those of items.
         workers: Who has the tasks.
         submitter: Makes them.
@@ -59,14 +56,12 @@ class Staff:
         terms: Terms,
         threads: Threads,
         max_workers: int,
-        *,
-        estimate: Callable[..., float | Usage] | None,
-        progress: bool | Callable[..., Any],
-        deadline: float | None,
-        grace: float,
+        options: Options,
+        engine: Engine | None = None,
     ) -> None:
         self._terms = terms
         clock = terms.sleeper.clock
+        progress, deadline = options.get("progress"), options.get("deadline")
         self.painter = (
             Painter(terms.tally, partial(display, progress, clock), clock, terms.note)
             if progress
@@ -74,27 +69,24 @@ class Staff:
         )
         watchdog = Watchdog(clock)
         seconds = None if deadline is None else checked_seconds(deadline)
-        self.threads = threads
         self.deadlines = Deadlines(terms, watchdog, seconds)
         ending = Ending(terms.connections, watchdog, self.painter)
         self._crew = Crew(terms, self.deadlines)
-        self.workers = Workers(threads, max_workers, self._crew, clock, ending)
-        self.submitter = Submitter(terms, self.deadlines, self.workers, estimate)
-        self.cancelling = Cancelling(
-            terms,
-            self.workers,
-            self._crew,
-            self.deadlines,
-            checked_grace(grace),
-            has_bar=bool(progress),
-        )
+        here = Workers(threads, max_workers, self._crew, clock, ending)
+        self.workers: Workforce = here
+        if engine is not None:
+            self.workers = engine.hire(Post(options, max_workers, terms, self._crew, here, ending))
+            weakref.finalize(owner, self.workers.close)
+        self.submitter = Submitter(terms, self.deadlines, self.workers, options.get("estimate"))
+        grace = checked_grace(options.get("grace", DEFAULT_GRACE))
+        self.cancelling = Cancelling(terms, self.workers, self._crew, grace, has_bar=bool(progress))
         # No lock: each step of a set is atomic.
         self.unread: set[Results[Any]] = set()
         weakref.finalize(owner, ending.begin)
 
     def close(self, *, cancel: bool = False) -> None:
         """Take no more; what was given is run, or begun no more: then calls that wait end, too."""
-        if self.threads.is_forked:
+        if self.workers.is_forked():
             return
         if cancel:
             self._terms.stop()
@@ -113,17 +105,17 @@ class Staff:
         Raises:
             RuntimeError: This thread is one of those that are waited for.
         """
-        if not self.threads.is_forked:  # else they are its parent's, to end and to wait for
+        if not self.workers.is_forked():  # else they are its parent's, to end and to wait for
             self.workers.end(wait=wait)
 
     def leave_unread(self) -> None:
         """Submit no more of what is not read."""
-        while self.unread and not self.threads.is_forked:
+        while self.unread and not self.workers.is_forked():
             self.unread.pop().leave()
 
     def cancel(self, grace: float | None = None) -> None:
         """Take no more, and cancel all runs: see `Cancelling.cancel`."""
-        if self.threads.is_forked:
+        if self.workers.is_forked():
             return
         self.leave_unread()
         self.workers.close()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from threadllm.call import Run
 from threadllm.dispatcher.feed import Feed, Submitted
 from threadllm.dispatcher.inline import is_inline
+from threadllm.dispatcher.job import Job, binder
 from threadllm.dispatcher.keeping import Keeping
-from threadllm.dispatcher.options import binder
 from threadllm.dispatcher.task import Task
 from threadllm.exceptions import OptionError
 from threadllm.journal import bound_by, job_of
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 
     from threadllm.call import Allowance, Terms
     from threadllm.dispatcher.deadlines import Deadlines
+    from threadllm.dispatcher.hiring import Workforce
     from threadllm.dispatcher.options import Unpack
     from threadllm.dispatcher.task import Submission
-    from threadllm.dispatcher.workers import Workers
     from threadllm.journal import Journal
 
 P = ParamSpec("P")
@@ -51,7 +50,7 @@ class Submitter:
         self,
         terms: Terms,
         deadlines: Deadlines,
-        workers: Workers,
+        workers: Workforce,
         estimate: Callable[..., object] | None,
     ) -> None:
         if not (estimate is None or callable(estimate)):
@@ -79,10 +78,19 @@ class Submitter:
             RuntimeError: After shutdown, or no thread can be had.
         """
         if self._run.is_stopped:
-            self._run = self._begun()
-        submission = self._deadlines.submission(copy_context(), self._run)
-        need = None if self._estimate is None else partial(self._estimate, *args, **kwargs)
-        return self._add(lambda: fn(*args, **kwargs), submission, need)
+            self._run = self.begin()
+        return self.submit_to(self._run, Job(fn, args, kwargs))
+
+    def submit_to(self, run: Run, job: Job[R]) -> Task[R]:
+        """One call, as part of a run.
+
+        Raises:
+            RuntimeError: As for `submit`.
+        """
+        submission = self._deadlines.submission(copy_context(), run)
+        estimate = self._estimate
+        need = None if estimate is None else Job(estimate, job.args, job.kwargs, job.unpack)
+        return self._add(job, submission, need)
 
     def feed(
         self,
@@ -102,7 +110,7 @@ class Submitter:
         """
         bind = binder(fn, unpack)
         bind_estimate = None if self._estimate is None else binder(self._estimate, unpack)
-        run = self._begun(allowance)
+        run = self.begin(allowance)
         submission = self._deadlines.submission(copy_context(), run)
         here = is_inline()  # then it is so to its end, whenever it is read
 
@@ -120,7 +128,8 @@ class Submitter:
         keeping = Keeping(opened, add, key, run, self._terms)
         return Feed(items, keeping.start, window, run, check_process, keeping.end)
 
-    def _begun(self, allowance: Allowance | None = None) -> Run:
+    def begin(self, allowance: Allowance | None = None) -> Run:
+        """A run, which `runs` has as long as something is left of it."""
         run = Run(allowance)
         with self._lock:
             self._runs.add(run)
@@ -128,13 +137,13 @@ class Submitter:
 
     def _add(
         self,
-        run: Callable[[], R],
+        job: Job[R],
         submission: Submission,
         need: Callable[[], object] | None,
         *,
         here: bool = False,
     ) -> Task[R]:
-        task, here = Task(run, self._terms, submission, need), here or is_inline()
+        task, here = Task(job, self._terms, submission, need), here or is_inline()
         if submission.submitter is None:
             if not self._workers.add(task, here=here):
                 self._run_here(task, 0)

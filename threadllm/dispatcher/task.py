@@ -6,7 +6,7 @@ import math
 import sys
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from threadllm.call import Limit, current
 from threadllm.dispatcher.options import checked_need
@@ -14,10 +14,11 @@ from threadllm.outcome import Outcome, RequestRecord, Usage
 from threadllm.retry import Attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextvars import Context
 
     from threadllm.call import Call, Run, Terms
+    from threadllm.dispatcher.job import Job
     from threadllm.dispatcher.threads import Runner
     from threadllm.dispatcher.watchdog import Watch
     from threadllm.quota import Need
@@ -53,6 +54,26 @@ class Submission(NamedTuple):
         return Limit(moment, moment - now)
 
 
+class Took(Protocol):
+    """What a call took, or several of them."""
+
+    @property
+    def records(self) -> Sequence[RequestRecord]:
+        """Its exchanges."""
+
+    @property
+    def usage(self) -> Usage:
+        """Its tokens."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds."""
+
+    @property
+    def retries(self) -> int:
+        """Tries that were charged to its item."""
+
+
 class Task(Generic[R]):
     """One item from its submission to its end. Between the two one thread at a time has it.
 
@@ -79,7 +100,7 @@ class Task(Generic[R]):
 
     def __init__(
         self,
-        run: Callable[[], R],
+        job: Job[R],
         terms: Terms,
         submission: Submission,
         estimate: Callable[[], object] | None = None,
@@ -87,7 +108,7 @@ class Task(Generic[R]):
         self.future: Future[R] = Future()
         self.attempts = Attempts(terms.retry)
         self.submission = submission
-        self._run = run
+        self.job = job
         self._unclaimed = [True]  # no lock: to pop is atomic
         self._estimate = estimate
         self._need: Need | None = None
@@ -95,10 +116,10 @@ class Task(Generic[R]):
 
     def prepare(self, call: Call) -> Callable[[], R]:
         """The function as that call, in a copy of its submitter's context."""
-        context, run = self.submission.context.copy(), self._run
+        context, job = self.submission.context.copy(), self.job
         if self.submission.decimals:
             context.run(_have_decimals_of_ones_own)
-        return partial(context.run, _run_as, call, run)
+        return partial(context.run, _run_as, call, job)
 
     def need(self) -> Need | None:
         """What its requests will take, as far as the user says, who is asked once.
@@ -112,7 +133,7 @@ class Task(Generic[R]):
             self._need = checked_need(self.submission.context.copy().run(estimate))
         return self._need
 
-    def add(self, call: Call) -> None:
+    def add(self, call: Took) -> None:
         """Add what a call that has ended took."""
         self._records += call.records
         self._usage += call.usage

@@ -125,7 +125,6 @@ class Threads:
         if spares is not None:
             spares.shutdown(wait=False)
 
-    @property
     def is_forked(self) -> bool:
         """Whether this is a fork of the process that has the threads, and so has none."""
         process = self._process
@@ -137,7 +136,7 @@ class Threads:
         Raises:
             RuntimeError: They are in the process that this one is a fork of.
         """
-        if self.is_forked:
+        if self.is_forked():
             raise RuntimeError(
                 f"this dispatcher's threads are in process {self._process}, of which this one is "
                 "a fork: make a dispatcher in the process that uses it"

@@ -1,10 +1,10 @@
 """Threads at work: a backlog of tasks, some of them for later, and runners that take from it.
 
 Runners are jobs of a `ThreadPoolExecutor`: it owns the threads, names and initialises them. A
-runner lives as long as there is something to take or to wait for, so that an idle
-dispatcher holds no thread in here, and the interpreter's exit waits for retries as it waits for
-everything else that a pool was given. A task for later holds no thread: a runner that has
-nothing else to do waits for it, and takes whatever comes first.
+runner lives as long as there is something to take or to wait for, so that an idle dispatcher holds
+no thread in here, and the interpreter's exit waits for retries as for all that a pool was given. A
+task for later holds no thread: a runner that has nothing else to do waits for it, and takes
+whatever comes first.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Workers:
         self, threads: Threads, max_workers: int, crew: Crew, clock: Clock, ending: Ending
     ) -> None:
         self._threads = threads
-        self.check_process = threads.check_process
+        self.is_forked, self.check_process = threads.is_forked, threads.check_process
+        self.bound = crew.bound
         self._max_workers = max_workers
         self._crew = crew
         self._clock = clock
