@@ -13,11 +13,13 @@ The rooms here count, tell and lend slots; they know no request, and start no th
 
 from threadllm.quota.breaker import Breaker
 from threadllm.quota.entrance import Visitor
+from threadllm.quota.lease import LeasedQuota
 from threadllm.quota.line import Line
 from threadllm.quota.memory import forget
 from threadllm.quota.permit import Ended, Need, Permit, Refusal, ended_by
-from threadllm.quota.quota import Quota
+from threadllm.quota.quota import Pause, Quota, Units
 from threadllm.quota.quotas import NO_QUOTAS, PORTS, Quotas, origin_of
+from threadllm.quota.settings import Settings, part
 from threadllm.quota.slots import Slots
 from threadllm.quota.snapshot import KnownLimit, LineSnapshot, Snapshot
 
@@ -27,17 +29,22 @@ __all__ = [
     "Breaker",
     "Ended",
     "KnownLimit",
+    "LeasedQuota",
     "Line",
     "LineSnapshot",
     "Need",
+    "Pause",
     "Permit",
     "Quota",
     "Quotas",
     "Refusal",
+    "Settings",
     "Slots",
     "Snapshot",
+    "Units",
     "Visitor",
     "ended_by",
     "forget",
     "origin_of",
+    "part",
 ]

@@ -15,7 +15,7 @@ from threadllm.quota.settings import MINUTE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from threadllm.quota.limit import Limit
+    from threadllm.quota.limit import Limited
     from threadllm.quota.memory import Learnt
     from threadllm.quota.news import News
     from threadllm.quota.origin import Origin
@@ -65,7 +65,9 @@ class Learning:
         self._shrink(others)
         return True
 
-    def refuse(self, permit: Permit, refusal: Refusal, limits: Iterable[Limit], now: float) -> bool:
+    def refuse(
+        self, permit: Permit, refusal: Refusal, limits: Iterable[Limited], now: float
+    ) -> bool:
         """Take in a 429; whether everyone is to wait for it."""
         if not self._adaptive:
             return True
@@ -85,7 +87,7 @@ class Learning:
             self._acquit_number()
         return True
 
-    def _slips(self, permit: Permit, limits: Iterable[Limit], now: float) -> bool:
+    def _slips(self, permit: Permit, limits: Iterable[Limited], now: float) -> bool:
         """Whether a known limit explains a refusal, which it must not do all the time."""
         low = [limit for limit in limits if limit.is_low(permit.need, now)]
         for limit in low:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from threadllm.quota.meter import Meter, at_once
 
@@ -15,6 +15,7 @@ Source = Literal["stated", "provider"]
 _CAUTION = 0.99  # of its rate: requests take different times to arrive
 _LOW = 0.1  # of what it holds
 _FEW = 3.0  # requests
+_BLOCK = 0.01  # seconds' worth: what another process is lent at least, if there is as much
 
 
 def units_of(kind: Kind, need: Need) -> float:
@@ -24,6 +25,39 @@ def units_of(kind: Kind, need: Need) -> float:
     if kind == "tokens":
         return need.input_tokens + need.output_tokens
     return need.input_tokens if kind == "input_tokens" else need.output_tokens
+
+
+class Limited(Protocol):
+    """What the lines of an origin keep to: `Limit` says more of each."""
+
+    kind: Kind
+    period: float
+    figure: float
+    source: Source
+
+    def wait(self, need: Need, now: float) -> float:
+        """Seconds until a request may go."""
+
+    def charge(self, need: Need, now: float) -> None:
+        """Charge a request."""
+
+    def settle(self, need: Need, used: Need, now: float) -> None:
+        """Put a request's charge right."""
+
+    def take_back(self, need: Need, now: float) -> None:
+        """Charge a request no more."""
+
+    def left(self, now: float) -> float:
+        """Units that may be used now."""
+
+    def is_low(self, need: Need, now: float) -> bool:
+        """Whether a request may have been refused for it."""
+
+    def empty(self, now: float) -> None:
+        """Let nothing be left."""
+
+    def lend_out(self, units: float, now: float) -> tuple[float, float]:
+        """Let another process have units."""
 
 
 class Limit:
@@ -74,6 +108,19 @@ class Limit:
     def empty(self, now: float) -> None:
         """Let nothing be left, if there seemed to be something."""
         self._meter.set_level(min(0.0, self.left(now)), now)
+
+    def lend_out(self, units: float, now: float) -> tuple[float, float]:
+        """Let another process have units, or some more: how many; else the seconds to wait.
+
+        A negative number gives some back.
+        """
+        wait = self._meter.wait(units, now)
+        if wait:
+            return 0.0, wait
+        block = min(_BLOCK * self._meter.rate, self._meter.level(now))
+        lent = max(units, block) if units > 0 else units
+        self._meter.charge(lent, now)
+        return lent, 0.0
 
     def learn(self, figure: float, left: float | None, now: float) -> None:
         """Let another figure hold, and so much be left: all of it may be, where that is told."""

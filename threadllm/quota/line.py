@@ -18,7 +18,7 @@ from threadllm.quota.told import Told
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from threadllm.outcome import Usage
     from threadllm.providers import Allowance
@@ -52,6 +52,7 @@ class Line:
         learnt: Learnt,
         *,
         adaptive: bool,
+        paused: Callable[[], None],
     ) -> None:
         self.name = name
         self.origin = origin
@@ -63,6 +64,7 @@ class Line:
         self._news = News(name)
         self._learning = Learning(origin, learnt, self._news, adaptive=adaptive)
         self.pace = self._learning.pace
+        self._paused = paused  # told of each pause, with the lock held
         self._number = 0  # requests let through
         self._reserved = Need()  # for them
         self._pauses = 0  # in a row for which no provider has asked
@@ -227,6 +229,7 @@ class Line:
         seconds = refusal.pause(self._pauses) if asked is None else asked
         if self.gate.shut(now + seconds, now=now, sent=permit.at, asked=asked is not None):
             self._pauses += asked is None
+            self._paused()
             if now + seconds > max(now, before) + _WORTH_TELLING or before <= now:
                 who = "as nobody said how long" if asked is None else "as the provider asked"
                 self._news.tell(f"paused for {seconds:.3g} s, {who}")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 from threadllm.exceptions import BreakerOpen
 from threadllm.quota.breaker import Circuit
 from threadllm.quota.concurrency import ConcurrencyLimit
-from threadllm.quota.limit import Limit
 from threadllm.quota.meter import Meter
 from threadllm.quota.slots import Room
 
 if TYPE_CHECKING:
+    from threadllm.quota.limit import Limited
     from threadllm.quota.memory import LearntOfOrigin
     from threadllm.quota.permit import Permit
     from threadllm.quota.settings import Settings
@@ -32,6 +32,7 @@ class Origin:
 
     Args:
         settings: What the user states.
+        limits: The limits among that.
         learnt: What was learnt before, and where what is learnt is kept.
         is_known: Whether it is one origin; false for calls that name none.
 
@@ -40,16 +41,23 @@ class Origin:
         learnt: Likewise.
         waiting: The ways into the lines of its models before which somebody waits.
         in_flight: Requests that were let through and have not left.
-        limits: Those that the user stated.
+        limits: See above.
         circuit: Its breaker; None if there is none.
         concurrency: How many may be in flight, as learnt.
     """
 
-    def __init__(self, settings: Settings, learnt: LearntOfOrigin, *, is_known: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        limits: list[Limited],
+        learnt: LearntOfOrigin,
+        *,
+        is_known: bool,
+    ) -> None:
         self.is_known = is_known
         self.waiting: set[Waiting] = set()
         self.in_flight: set[Permit] = set()
-        self.limits = [Limit(*row, "stated") for row in settings.stated()]
+        self.limits = limits
         # Calls that name no origin may go to many, and all of them may have to begin.
         breaker = settings.breaker if is_known else None
         self.circuit = None if breaker is None else Circuit(breaker)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from threadllm.clock import SYSTEM
 from threadllm.quota.breaker import Breaker
+from threadllm.quota.limit import Limit
 from threadllm.quota.line import Line
 from threadllm.quota.memory import learnt, learnt_of
 from threadllm.quota.origin import Origin
@@ -16,9 +17,40 @@ from threadllm.quota.slots import Slots
 from threadllm.quota.snapshot import KnownLimit, LineSnapshot, Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from threadllm.clock import Clock
+    from threadllm.quota.limit import Limited
 
 _BREAKER = Breaker()
+
+
+class Units(NamedTuple):
+    """Units of one limit of one origin, which are asked for, lent or given back.
+
+    Attributes:
+        origin: "scheme://host:port", or "" for calls that name none.
+        limit: Which of the stated limits, in their order.
+        units: How many.
+    """
+
+    origin: str
+    limit: int
+    units: float
+
+
+class Pause(NamedTuple):
+    """A pause of everyone.
+
+    Attributes:
+        origin: As above.
+        model: As requests name it, or "".
+        seconds: How long from now.
+    """
+
+    origin: str
+    model: str
+    seconds: float
 
 
 class Quota:
@@ -47,6 +79,9 @@ class Quota:
         retry_budget: Retries that each request allows to its origin, besides 10 a second: what is
             more waits, and with it what comes behind it. None for no such bound.
 
+    Attributes:
+        settings: What was stated.
+
     Raises:
         OptionError: An argument that cannot be meant.
     """
@@ -66,7 +101,7 @@ class Quota:
         breaker_action: BreakerAction = "park",
         retry_budget: float | None = 0.5,
     ) -> None:
-        self._settings = Settings(
+        self.settings = Settings(
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
@@ -105,6 +140,28 @@ class Quota:
             for line in self._lines.values():
                 line.entrance.wake_all()
 
+    def lend_out(self, asked: Units) -> tuple[float, float]:
+        """Units of a limit that another process asks for, or the seconds until there are some."""
+        self.line(asked.origin)
+        with self._lock:
+            limit = self._origins[asked.origin].limits[asked.limit]
+            return limit.lend_out(asked.units, self._clock.monotonic())
+
+    def take_back(self, unused: Units) -> None:
+        """Take back what was lent."""
+        with self._lock:
+            limit = self._origins[unused.origin].limits[unused.limit]
+            limit.lend_out(-unused.units, self._clock.monotonic())
+
+    def pause(self, pauses: Iterable[Pause]) -> None:
+        """Have everyone wait, as others were told to."""
+        now = self._clock.monotonic()
+        for origin, model, seconds in pauses:
+            line = self.line(origin, model)
+            with self._lock:
+                line.gate.shut(now + seconds, now=now, sent=now, asked=True)
+                line.entrance.wake_all()
+
     def timed_by(self, clock: Clock) -> None:
         """Let snapshots be taken by another clock: that of the dispatchers that use it."""
         self._clock = clock
@@ -130,12 +187,20 @@ class Quota:
                 shared,
                 self._lock,
                 learnt(origin, model),
-                adaptive=self._settings.adaptive,
+                adaptive=self.settings.adaptive,
+                paused=self._paused,
             )
             return line
 
+    def _limits(self) -> list[Limited]:
+        """Those of an origin that the user has stated."""
+        return [Limit(*row, "stated") for row in self.settings.stated()]
+
+    def _paused(self) -> None:
+        """Hear that everyone is to wait."""
+
     def _new_origin(self, origin: str) -> Origin:
-        shared = Origin(self._settings, learnt_of(origin), is_known=bool(origin))
+        shared = Origin(self.settings, self._limits(), learnt_of(origin), is_known=bool(origin))
         self._origins[origin] = shared
         return shared
 

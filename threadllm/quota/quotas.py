@@ -43,6 +43,7 @@ class Quotas:
         for prefix, quota in by_prefix.items():
             if not isinstance(quota, Quota):
                 raise OptionError(f"quotas: {prefix!r} has {quota!r}: give it a Quota()")
+        self.by_prefix = {**by_prefix}
         self.all = tuple(by_prefix.values())
         self._rows = sorted(rows, key=lambda row: -len(row[1]))
 

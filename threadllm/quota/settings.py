@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from threadllm.exceptions import OptionError
 from threadllm.quota.breaker import Breaker
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 BreakerAction = Literal["park", "fail"]
 MINUTE, DAY = 60.0, 86_400.0  # seconds
+_RATES = (
+    "requests_per_minute",
+    "tokens_per_minute",
+    "input_tokens_per_minute",
+    "output_tokens_per_minute",
+    "requests_per_day",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +51,7 @@ class Settings:
             raise OptionError(
                 f"concurrency={self.concurrency!r}: at least one request must be in flight"
             )
-        for name in (
-            "requests_per_minute",
-            "tokens_per_minute",
-            "input_tokens_per_minute",
-            "output_tokens_per_minute",
-            "requests_per_day",
-        ):
+        for name in _RATES:
             figure = getattr(self, name)
             if figure is not None and not (_is_number(figure) and figure > 0):
                 raise OptionError(f"{name}={figure!r}: give a number above 0, or None for no limit")
@@ -69,6 +70,14 @@ class Settings:
                 "None for no budget"
             )
 
+    def arguments(self) -> dict[str, Any]:
+        """As they are given to a quota."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def with_part_of_slots(self, number: int, index: int) -> Settings:
+        """The same for one of so many processes, which share the slots."""
+        return replace(self, concurrency=max(1, part(self.concurrency, number, index)))
+
     def stated(self) -> Iterator[tuple[Kind, float, float, float]]:
         """The limits: what each counts, for how many seconds, its figure, and what may burst.
 
@@ -84,6 +93,11 @@ class Settings:
             yield "input_tokens", MINUTE, rate, rate
         if (rate := self.output_tokens_per_minute) is not None:
             yield "output_tokens", MINUTE, rate, rate
+
+
+def part(whole: int, number: int, index: int) -> int:
+    """What the part with that index has of a whole that is dealt out to so many."""
+    return whole // number + (index < whole % number)
 
 
 def _is_number(value: object) -> bool:
