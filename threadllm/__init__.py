@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING
 
 from threadllm.call import deadline
 from threadllm.dispatcher import Concurrent, Dispatcher, concurrent, map
+from threadllm.engines import connect
 from threadllm.exceptions import (
     BreakerOpen,
     CallCancelled,
     EarlierFailure,
     JournalError,
     OptionError,
+    RemoteError,
     RunStopped,
     ThreadLLMError,
     TooManyFailures,
+    WorkerLost,
 )
 from threadllm.journal import Journal
 from threadllm.outcome import Outcome, RequestRecord, Usage
@@ -39,6 +42,7 @@ __all__ = [
     "OptionError",
     "Outcome",
     "Quota",
+    "RemoteError",
     "RequestRecord",
     "Retry",
     "RunStopped",
@@ -48,7 +52,9 @@ __all__ = [
     "TooManyFailures",
     "Totals",
     "Usage",
+    "WorkerLost",
     "concurrent",
+    "connect",
     "deadline",
     "map",
     "session",

@@ -8,8 +8,10 @@
     ├── InputError          a line that cannot be used: between readers, never raised to callers
     ├── JournalError        a journal cannot be written, or read on
     ├── OptionError         an argument, an option or an environment that cannot be used
-    └── RunStopped          a run ended before its input did
-        └── TooManyFailures     more of its items failed than it was allowed
+    ├── RemoteError         an error in another process that cannot be made again in this one
+    ├── RunStopped          a run ended before its input did
+    │   └── TooManyFailures     more of its items failed than it was allowed
+    └── WorkerLost          a worker process has died, or none can be started
 
 What the user's function raised, and what `requests` raised in it, is handed over as it is.
 InputError and OptionError are also `ValueError`, as a caller of such functions would expect.
@@ -19,6 +21,8 @@ What callers see of a deadline is `threadllm.DeadlineExceeded`, a CallExpired th
 """
 
 from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor
 
 
 class ThreadLLMError(Exception):
@@ -104,6 +108,30 @@ class OptionError(ThreadLLMError, ValueError):
     """An option cannot be used; the text names it and says what would do."""
 
 
+class RemoteError(ThreadLLMError):
+    """An item failed in another process, with an error that cannot be made again in this one.
+
+    Its cause has the traceback, as text.
+
+    Attributes:
+        kind: The name of the type of its error.
+        message: What that said, without keys.
+        status: The HTTP status that it carried, if it did.
+        retry_after: Seconds that the provider asked to wait, if it did.
+    """
+
+    status: int | None = None
+    retry_after: float | None = None
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
 class RunStopped(ThreadLLMError):
     """A run ended before its input did: what is done is kept, the rest not begun, or not finished.
 
@@ -128,3 +156,18 @@ class RunStopped(ThreadLLMError):
 
 class TooManyFailures(RunStopped):
     """More items of a run have failed than was allowed; its `__cause__` is the last one's error."""
+
+
+class WorkerLost(ThreadLLMError, BrokenExecutor):
+    """A worker process has died, or none can be started.
+
+    An item is failed with it only if its call was the only one in a worker that died, and others
+    had died of it before. All that is left is, if workers die as soon as they start.
+
+    Attributes:
+        while_starting: Whether it never came to work.
+    """
+
+    def __init__(self, reason: str, *, while_starting: bool = False) -> None:
+        super().__init__(reason)
+        self.while_starting = while_starting

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threadllm.cli.arguments import WORKERS
 from threadllm.cli.loading import accepts, load
 from threadllm.cli.simulating import simulated
 from threadllm.cli.working import Kind, add_options, work
@@ -37,6 +39,12 @@ def add_to(commands: Any) -> None:
         choices=["kwargs", "args"],
         help="an item's fields as keywords, or its elements as positionals",
     )
+    add(
+        "--engine",
+        choices=["processes"],
+        help="in processes of this machine, where one is too few (threads of one)",
+    )
+    add("--workers", type=WORKERS, metavar="N", help="how many of those (one for each core)")
     add("--key", metavar="FIELD", help="the field that names an item (id, else the line number)")
     add(
         "--simulate",
@@ -61,7 +69,9 @@ def call(options: Namespace) -> int:
         function = load(options.function)
         jobs = read(options.input, key=options.key, unpack=options.unpack)
         kind = Kind(_job(options.function), "id", _line_of)
-        return work(jobs, _on_jobs(function, options), kind, options, stdout=stdout)
+        on_job: Callable[[Job], Any] = _on_jobs(function, options)
+        there = {"engine": options.engine, "workers": options.workers}
+        return work(jobs, on_job, kind, options, stdout=stdout, work_in=there)
 
 
 def _job(target: str) -> str:
@@ -70,19 +80,33 @@ def _job(target: str) -> str:
     return f"threadllm call {Path(place).stem if place.endswith('.py') else place}:{name}"
 
 
-def _on_jobs(function: Callable[..., Any], options: Namespace) -> Callable[[Job], Any]:
-    """The function, taking a job. With kwargs the key field is left out if it does not take it."""
-    key = options.key or "id"
-    spare_key = options.unpack == "kwargs" and not accepts(function, key)
+@dataclass(frozen=True, slots=True)
+class _OnJob:
+    """A function that takes a job.
 
-    def on_job(job: Job) -> Any:
-        if options.unpack == "kwargs" and isinstance(job.item, dict):
-            return function(**{k: v for k, v in job.item.items() if not (spare_key and k == key)})
+    Attributes:
+        function: The user's.
+        by_keywords: Whether it takes an item's fields as keywords.
+        spare: The field that it does not take, if there is one.
+    """
+
+    function: Callable[..., Any]
+    by_keywords: bool
+    spare: str | None
+
+    def __call__(self, job: Job) -> Any:
+        if self.by_keywords and isinstance(job.item, dict):
+            return self.function(**{k: v for k, v in job.item.items() if k != self.spare})
         if isinstance(job.item, tuple):
-            return function(*job.item)
-        return function(job.item)
+            return self.function(*job.item)
+        return self.function(job.item)
 
-    return on_job
+
+def _on_jobs(function: Callable[..., Any], options: Namespace) -> _OnJob:
+    """The function, taking a job. With kwargs the key field is left out if it does not take it."""
+    key, by_keywords = options.key or "id", options.unpack == "kwargs"
+    is_spare = by_keywords and not accepts(function, key)
+    return _OnJob(function, by_keywords, key if is_spare else None)
 
 
 def _line_of(outcome: Outcome[Job, Any]) -> tuple[dict[str, object], str | None]:

@@ -7,6 +7,7 @@ import signal
 import stat
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threadllm.cli.arguments import NUMBER, POSITIVE, WHOLE, WORKERS, failures
@@ -22,7 +23,7 @@ from threadllm.retry import Retry
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
     from threadllm.jobs import Job, Refused
@@ -140,6 +141,7 @@ def work(
     *,
     retried: tuple[type[Exception], ...] = (),
     stdout: BinaryIO | None = None,
+    work_in: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Run a function over jobs, write a line for each outcome, and sum up on stderr.
 
@@ -149,6 +151,7 @@ def work(
         kind: What work it is.
         options: Those of `add_options`, and `input`.
         retried: Errors of the function's own that are tried again.
+        work_in: Whose processes do it, as arguments of a dispatcher.
         stdout: Where results go if the output is `-`; `sys.stdout.buffer` by default.
 
     Returns:
@@ -172,6 +175,7 @@ def work(
         progress=not options.no_progress,
         deadline=options.deadline,
         grace=options.grace,
+        **work_in,
     )
     report, began = Report(options.output), SYSTEM.monotonic()
     try:

@@ -1,0 +1,405 @@
+"""What a fleet makes of what its workers say, and of what happens to them."""
+
+import json
+import logging
+import os
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+import threadllm
+from tests.dispatcher.support import PATIENCE
+from tests.dispatcher.test_forks import in_fork, raises
+from tests.engines import jobs
+from tests.engines.local import Local, LocalLink
+from threadllm import Dispatcher, OptionError, Quota, WorkerLost
+from threadllm.cli import main
+from threadllm.engines import frames, stopping
+from threadllm.engines.backlog import Backlog
+from threadllm.engines.hand import Hand
+from threadllm.engines.lending import Lender
+from threadllm.engines.processes import ProcessLink
+from threadllm.engines.serving import NUDGE
+from threadllm.engines.travel import pack
+from threadllm.engines.wire import Envelope, Order, Parcel, Report, Stop
+from threadllm.engines.worker import Spec, Worker, named
+from threadllm.quota import Pause, Units
+
+NOTHING = {}
+
+
+def spec(threads=2):
+    return Spec(None, threads, pack({}), {"": Quota(threads).settings})
+
+
+def test_what_was_stopped_there_alone_is_run_again():
+    """Another item may have stopped it, of which nobody here has heard."""
+
+    class Stopping(LocalLink):
+        done = 0
+
+        def exchange(self, order):
+            report = super().exchange(order)
+            if report.envelopes and not Stopping.done:
+                Stopping.done = 1
+                undone = [Envelope(one.number, None, None, undone=True) for one in report.envelopes]
+                return report._replace(envelopes=undone)
+            return report
+
+    with Dispatcher(2, engine=Local(Stopping)) as pool:
+        assert list(pool.map(jobs.double, range(10))) == [2 * n for n in range(10)]
+    assert Stopping.done
+
+
+def test_what_a_dead_worker_had_going_is_counted_no_more():
+    """What it had done is."""
+
+    class Dying(LocalLink):
+        times = 0
+
+        def exchange(self, order):
+            Dying.times += 1
+            if Dying.times == 1:
+                return Report([], {"parked": 2, "requests": 3})
+            if Dying.times == 2:
+                self.close()
+                raise WorkerLost("gone")
+            return super().exchange(order)
+
+    with Dispatcher(2, engine=Local(Dying)) as pool:
+        assert list(pool.map(jobs.double, range(4))) == [0, 2, 4, 6]
+        assert (pool.totals.parked, pool.totals.requests, pool.totals.ok) == (0, 3, 4)
+
+
+def test_a_callback_that_ends_the_thread_does_not(caplog):
+    """As in a ThreadPoolExecutor: it is logged, and the work goes on."""
+    caplog.set_level(logging.CRITICAL, "concurrent.futures")
+    with Dispatcher(1, engine=Local()) as pool:
+        future = pool.submit(jobs.after, 0.3)
+        future.add_done_callback(_raise_exit)
+        assert pool.submit(jobs.double, 2).result(PATIENCE) == 4
+    assert "Exception in worker" in caplog.text
+
+
+def _raise_exit(_):
+    raise SystemExit
+
+
+def test_a_worker_that_does_not_answer_is_ended(monkeypatch):
+    """Some time after the last moment for its calls."""
+    monkeypatch.setattr(stopping, "_LAST_GRACE", 0.05)
+    killed = threading.Event()
+
+    class Hanging(LocalLink):
+        def exchange(self, order):
+            if killed.wait(PATIENCE):
+                self.close()
+                raise WorkerLost("killed")
+
+        def kill(self):
+            killed.set()
+
+    with Dispatcher(2, engine=Local(Hanging), grace=0.0) as pool:
+        future = pool.submit(jobs.double, 1)
+        while not future.running():
+            time.sleep(0.001)
+        pool.cancel()
+        pool.cancel(grace=0.01)
+        with pytest.raises(threadllm.RunStopped):
+            future.result(PATIENCE)
+    assert killed.is_set()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_workers_are_those_of_the_process_that_hired_them():
+    """A fork is told so, and ends without them."""
+    with Dispatcher(1, engine=Local()) as pool:
+        assert pool.submit(jobs.double, 1).result(PATIENCE) == 2
+
+        def act():
+            refused = raises(lambda: pool.submit(int))
+            pool._staff.workers.close()
+            pool.shutdown()
+            return refused
+
+        assert in_fork(act) == 0
+
+
+def test_nobody_need_wait_for_the_end():
+    """As with shutdown(wait=False)."""
+    pool = Dispatcher(1, engine=Local())
+    future = pool.submit(jobs.double, 1)
+    pool.shutdown(wait=False)
+    assert future.result(PATIENCE) == 2
+    pool.shutdown()
+
+
+def test_functions_are_forgotten_in_time():
+    """However many are given one by one, the latest are known."""
+    with Dispatcher(1, engine=Local()) as pool:
+        futures = [pool.submit(lambda n=n: n) for n in range(300)]
+        assert [future.result(PATIENCE) for future in futures] == [*range(300)]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"engine": "clouds"}, "engine='clouds': choose 'processes', or leave it out for threads"),
+        ({"engine": "processes", "workers": 0}, "workers=0: give a whole number of processes"),
+        ({"workers": 2}, "workers=2: it goes with the name of an engine"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(options, says):
+    """Before anything starts."""
+    with pytest.raises(OptionError) as caught:
+        Dispatcher(**options)
+    assert says in str(caught.value)
+
+
+def test_there_are_no_other_engines():
+    """To connect to."""
+    with pytest.raises(OptionError, match="engine='clouds'"):
+        threadllm.connect("clouds")
+
+
+def test_what_others_have_died_of_is_given_out_alone():
+    """Once its worker has nothing else, which then gets nothing else."""
+    backlog, hand = Backlog(), SimpleNamespace(in_flight={}, is_alone=False, window=3)
+    for name in "abcd":
+        backlog.add(name)
+    for _ in range(2):
+        taken = backlog.take_for(hand)
+        assert taken == ["a", "b", "c"]
+        assert backlog.take_back(taken, were_alone=False) == []
+    hand.in_flight = {1: "x"}
+    assert backlog.take_for(hand) == []
+    hand.in_flight = {}
+    assert backlog.take_for(hand) == ["c"]
+    hand.in_flight = {2: "c"}
+    assert hand.is_alone
+    assert backlog.take_for(hand) == []
+    assert backlog.take_back(["c"], were_alone=True) == ["c"]
+    backlog.put_back("z")
+    assert len(backlog) == 4
+    assert backlog.take_away(lambda name: name in "az") == ["a", "z"]
+    assert len(backlog) == 2
+
+
+def test_a_worker_says_what_does_not_load_there():
+    """And what it was not told to run, it does not stop."""
+    worker = Worker(spec())
+    parcel = Parcel(7, 0, 0, b"", None)
+    report = worker.exchange(Order([parcel], {0: b"junk"}, [Stop(3, None)], 0.0))
+    if not report.envelopes:
+        report = worker.exchange(Order([], NOTHING, [], 1.0))
+    [envelope] = report.envelopes
+    assert envelope.number == 7
+    assert "Unpickling" in envelope.failure.name or envelope.failure.message
+    worker.close()
+
+
+@pytest.mark.parametrize("name", ["nowhere:f", "tests.engines.jobs:nothing", ":"])
+def test_an_init_that_is_not_there_is_told(name):
+    """With how to write it."""
+    with pytest.raises(OptionError, match="as module:function"):
+        named(name)
+
+
+@pytest.fixture
+def link():
+    made = ProcessLink(spec())
+    yield made
+    made.close()
+
+
+def test_a_link_to_the_dead_says_so(link, monkeypatch):
+    """To whoever exchanges; nudging and closing it do no harm."""
+    link._process.kill()
+    link._process.wait()
+    link.nudge()
+    with pytest.raises(WorkerLost, match="by signal 9"):
+        link.exchange(Order([], NOTHING, [], 0.0))
+
+
+def test_a_link_that_was_closed_there_says_so(link, monkeypatch):
+    """Though its process lives on."""
+
+    def late(timeout):
+        raise processes.subprocess.TimeoutExpired("worker", timeout)
+
+    from threadllm.engines import processes
+
+    monkeypatch.setattr(link._process, "wait", late)
+    assert link._how_it_ended() == "it has closed its pipe"
+    monkeypatch.undo()
+
+
+def test_a_worker_that_does_not_end_is_ended(link, monkeypatch):
+    """After a while."""
+    import signal
+
+    from threadllm.engines import processes
+
+    monkeypatch.setattr(processes, "_TO_END", 0.1)
+    os.kill(link._process.pid, signal.SIGSTOP)
+    link.close()
+    assert link._process.poll() == -signal.SIGKILL
+
+
+def test_what_was_not_written_yet_is_let_go(link):
+    """When a worker has died meanwhile."""
+    link._process.kill()
+    link._process.wait()
+    link._orders.write(b"x")
+    link._let_go()
+
+
+def test_a_process_may_have_no_stdout(monkeypatch):
+    """What calls print goes to stderr then."""
+    from threadllm.engines import processes
+
+    dup = os.dup
+
+    def no_stdout(descriptor):
+        if descriptor == 1:
+            raise OSError
+        return dup(descriptor)
+
+    monkeypatch.setattr(processes.os, "dup", no_stdout)
+    link = ProcessLink(spec())
+    assert link.exchange(Order([], NOTHING, [], 0.0)).envelopes == []
+    link.kill()
+    with pytest.raises(WorkerLost):
+        link.exchange(Order([], NOTHING, [], 5.0))
+
+
+def test_an_end_before_the_beginning_needs_no_link():
+    """There is nobody to be ended."""
+    Hand(None, lambda: None, 0, 1).kill()
+
+
+def test_a_fleet_knows_its_process(monkeypatch):
+    """As a fork sees it, which counts no lines."""
+    with Dispatcher(1, engine=Local()) as pool:
+        fleet = pool._staff.workers
+        monkeypatch.setattr(fleet, "_process", 0)
+        with pytest.raises(RuntimeError, match="belong to process 0"):
+            fleet.check_process()
+        fleet.close()
+        monkeypatch.undo()
+        assert pool.submit(jobs.double, 1).result(PATIENCE) == 2
+
+
+def test_from_a_shell(tmp_path, capfd):
+    """A function of a file, which is found there, too."""
+    (tmp_path / "shouting.py").write_text("def shout(text):\n    return text.upper()\n")
+    (tmp_path / "in.txt").write_text("a\nb\nc\n")
+    out = tmp_path / "out.jsonl"
+    words = [f"{tmp_path}/shouting.py:shout", tmp_path / "in.txt", "-o", out, "--no-progress"]
+    assert main(["call", *map(str, words), "--engine", "processes", "--workers", "2"]) == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {line["value"] for line in lines} == {"A", "B", "C"}
+    assert "3 ok" in capfd.readouterr().err
+
+
+def test_whoever_writes_nudges_for_those_who_came_meanwhile(link, monkeypatch):
+    """Nobody waits for a pipe to nudge; that it was wanted is not forgotten."""
+    with link._writing:
+        link.nudge()
+    assert link._is_nudged
+    send, sent = frames.send, []
+
+    def send_slowly(file, message):
+        send(file, message)
+        sent.append(message)
+        link._is_nudged = True
+
+    monkeypatch.setattr(frames, "send", send_slowly)
+    began = time.monotonic()
+    link.exchange(Order([], NOTHING, [], 20.0))
+    assert time.monotonic() - began < 10
+    assert sent[1:] == [NUDGE]
+
+
+def test_a_worker_is_nudged_for_what_came_while_it_started():
+    """It answers at once, and is told."""
+
+    class Slow(LocalLink):
+        nudges = 0
+
+        def __init__(self, spec):
+            super().__init__(spec)
+            [hand] = pool._staff.workers._hands
+            hand.nudge()
+
+        def nudge(self):
+            Slow.nudges += 1
+            super().nudge()
+
+    with Dispatcher(1, engine=Local(Slow)) as pool:
+        assert pool.submit(jobs.double, 1).result(PATIENCE) == 2
+        assert Slow.nudges == 1
+
+
+def test_what_need_not_be_sent_is_not():
+    """An item that cannot go, and one that was cancelled while it waited."""
+    go_on = threading.Event()
+
+    class Waiting(LocalLink):
+        def exchange(self, order):
+            go_on.wait(PATIENCE)
+            return super().exchange(order)
+
+    with Dispatcher(1, engine=Local(Waiting)) as pool:
+        with pytest.raises(TypeError, match="the item cannot be sent"):
+            pool.submit(jobs.double, threading.Lock()).result(PATIENCE)
+        futures = [pool.submit(jobs.double, n) for n in range(9)]
+        assert futures[-1].cancel()
+        go_on.set()
+        assert [future.result(PATIENCE) for future in futures[:-1]] == [2 * n for n in range(8)]
+    assert pool.totals.done == 9
+
+
+def test_one_that_is_cancelled_as_it_is_handed_on_goes_nowhere():
+    """Between the question whether it is wanted, and its beginning."""
+    told = []
+    run = SimpleNamespace(take_up=lambda _: True)
+    task = SimpleNamespace(
+        unwanted=False,
+        submission=SimpleNamespace(run=run),
+        start=lambda: False,
+        put_down=lambda: told.append("put down"),
+        claim=lambda: True,
+        watch=None,
+    )
+    with Dispatcher(1) as pool:
+        assert not pool._staff._crew.hand_on(task)
+    assert told == ["put down"]
+
+
+def test_a_pause_is_passed_on_to_those_who_have_something_to_do():
+    """Once each; units that cannot be had yet are asked for again."""
+    nudged = []
+
+    def hand(name, **holds):
+        return SimpleNamespace(
+            in_flight=holds, pauses=[], wanted={}, nudge=lambda: nudged.append(name)
+        )
+
+    idle, busy, teller = hand("idle"), hand("busy", a=1), hand("teller", a=1)
+    quota = Quota(2, requests_per_minute=60, burst=1)
+    lender = Lender({"": quota}, threading.RLock(), [idle, busy, teller])
+    asked = Units("http://a.example", 0, 1.0)
+    pauses = {"": [Pause("http://a.example", "m", 9.0)]}
+    lender.take_in(teller, Report([], NOTHING, {"": [asked]}, NOTHING, pauses))
+    assert (idle.pauses, busy.pauses, teller.pauses, nudged) == ([], [pauses], [], ["busy"])
+    assert quota.snapshot().lines[0].paused > 8
+    assert lender.lend_to(teller, 1.0) == ({"": [asked]}, 1.0)
+    teller.wanted = {"": [asked]}
+    lent, wait = lender.lend_to(teller, 9.0)
+    assert lent == {}
+    assert 0.5 < wait < 1.1
+    lender.take_in(teller, Report([], NOTHING, NOTHING, {"": [asked]}))
+    assert nudged == ["busy"]

@@ -1,0 +1,179 @@
+"""The same code over processes: nothing else is changed."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import as_completed
+
+import pytest
+
+import threadllm
+from tests.engines import jobs
+from threadllm import Dispatcher
+from threadllm.simulator import Simulator
+
+ENGINE = {"engine": "processes", "workers": 2}
+
+
+def test_a_list_comes_in_input_order_from_several_processes():
+    """In none of which is this one."""
+    assert threadllm.map(jobs.double, range(200), max_workers=8, **ENGINE) == [
+        2 * n for n in range(200)
+    ]
+    places = threadllm.map(jobs.after_and_where, [0.2] * 8, max_workers=4, **ENGINE)
+    assert len(set(places)) == 2
+    assert os.getpid() not in places
+
+
+def test_outcomes_come_with_what_they_took():
+    """As they finish, or in input order; each with its requests and its tokens."""
+    with Simulator() as sim, Dispatcher(4, **ENGINE) as pool:
+        outcomes = list(pool.outcomes(jobs.ask, [sim.base_url] * 10, key=lambda _: "k"))
+        assert {outcome.index for outcome in outcomes} == {*range(10)}
+        assert all(outcome.ok and outcome.key == "k" for outcome in outcomes)
+        assert all(len(outcome.requests) == 1 for outcome in outcomes)
+        assert all(outcome.usage.total_tokens > 0 for outcome in outcomes)
+        assert all(outcome.elapsed > 0 for outcome in outcomes)
+        assert [one.index for one in pool.outcomes(jobs.fail, range(9), ordered=True)] == [
+            *range(9)
+        ]
+        assert (pool.totals.ok, pool.totals.failed, pool.totals.requests) == (16, 3, 10)
+        assert pool.totals.busy > 0
+        assert sim.counts().requests == 10
+
+
+def test_futures_are_those_of_an_executor():
+    """By submit, with names and without; a failure is the function's own error."""
+    with Dispatcher(4, **ENGINE) as pool:
+        futures = {pool.submit(jobs.fail, n): n for n in range(1, 10)}
+        for future in as_completed(futures):
+            n = futures[future]
+            if n % 3:
+                assert future.result() == n
+            else:
+                with pytest.raises(ValueError, match=f"^{n} is no good$"):
+                    future.result()
+        assert pool.submit(jobs.double, n=21).result() == 42
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        pool.submit(jobs.double, 1)
+
+
+@pytest.mark.parametrize("unpack", ["args", "kwargs"])
+def test_items_are_unpacked(unpack):
+    """There, as they would be here."""
+    items = [(n,) if unpack == "args" else {"n": n} for n in range(5)]
+    assert threadllm.map(jobs.double, items, unpack=unpack, **ENGINE) == [0, 2, 4, 6, 8]
+
+
+def test_an_endless_input_is_read_no_further_than_the_window():
+    """As with threads."""
+    pulled = 0
+
+    def numbers():
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield pulled
+
+    with Dispatcher(4, **ENGINE) as pool:
+        outcomes = pool.outcomes(jobs.double, numbers(), buffersize=10)
+        assert [next(outcomes).ok for _ in range(50)] == [True] * 50
+        outcomes.close()
+    assert pulled <= 60
+
+
+def test_a_journal_remembers(tmp_path):
+    """What one run has bought the next does not buy, by threads or by processes."""
+    path = tmp_path / "run.db"
+    with Dispatcher(4, **ENGINE) as pool:
+        first = list(pool.outcomes(jobs.double, range(20), journal=path))
+        again = list(pool.outcomes(jobs.double, range(20), journal=path))
+    assert not any(outcome.from_journal for outcome in first)
+    assert all(outcome.from_journal for outcome in again)
+    assert threadllm.map(jobs.double, range(20), journal=path) == [2 * n for n in range(20)]
+
+
+def test_a_deadline_ends_a_call():
+    """A total one, over there."""
+    began = time.monotonic()
+    with Dispatcher(2, deadline=0.3, **ENGINE) as pool:
+        [outcome] = pool.outcomes(jobs.after, [5])
+        with threadllm.deadline(0.2):
+            future = pool.submit(jobs.after, 5)
+        assert isinstance(future.exception(), threadllm.DeadlineExceeded)
+    assert isinstance(outcome.error, threadllm.DeadlineExceeded)
+    assert pool.totals.abandoned == 2
+    assert time.monotonic() - began < 5
+
+
+def test_a_provider_that_refuses_for_good_stops_the_run():
+    """In all workers; its error says what to do."""
+    with Simulator(api_keys=["sk-planted-other"]) as sim, Dispatcher(4, **ENGINE) as pool:
+        with pytest.raises(threadllm.RunStopped) as caught:
+            list(pool.outcomes(jobs.ask, [sim.base_url] * 500))
+        assert sim.counts().requests < 50
+    assert "401" in str(caught.value)
+    assert caught.value.advice
+    assert caught.value.__cause__.status == 401
+
+
+def test_too_many_failures_stop_the_run():
+    """The driver counts them."""
+    with Dispatcher(4, **ENGINE) as pool:
+        outcomes = []
+        with pytest.raises(threadllm.TooManyFailures):
+            outcomes.extend(pool.outcomes(jobs.fail, range(10_000), max_failures=3))
+    assert pool.totals.done < 2_000
+
+
+def test_a_run_is_cancelled():
+    """What is in flight has its time of grace; what waits is not begun."""
+    with Dispatcher(4, grace=0.3, **ENGINE) as pool:
+        futures = [pool.submit(jobs.after, 30) for _ in range(20)]
+        while not any(future.running() for future in futures):
+            time.sleep(0.01)
+        time.sleep(0.5)
+        began = time.monotonic()
+        threading.Timer(0.1, pool.cancel).start()
+        ended = [future.exception() if not future.cancelled() else None for future in futures]
+    assert time.monotonic() - began < 5
+    assert any(isinstance(error, threadllm.RunStopped) for error in ended)
+    assert all(future.done() for future in futures)
+
+
+def test_what_a_program_forgets_does_not_hold_it_up():
+    """A dispatcher that is not shut down."""
+    code = (
+        "from tests.engines import jobs; import threadllm\n"
+        "pool = threadllm.Dispatcher(2, engine='processes', workers=1)\n"
+        "print(pool.submit(jobs.double, 21).result(), flush=True)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "42\n", "")
+
+
+def test_prints_go_where_they_would():
+    """To stdout, and not into what is said between processes."""
+    code = (
+        "import threadllm\n"
+        "threadllm.map(print, ['one', 'two'], engine='processes', workers=1, max_workers=1)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "one\ntwo\n", "")
+
+
+def test_a_dispatcher_within_a_worker_is_of_threads():
+    """Whatever its function does, it does there."""
+    assert threadllm.map(jobs.nested, [3, 2], **ENGINE) == [[0, 2, 4], [0, 2]]
+
+
+def test_inline_runs_here():
+    """For tests of one's own."""
+    with threadllm.testing.inline():
+        assert threadllm.map(jobs.where, [1], **ENGINE) == [os.getpid()]

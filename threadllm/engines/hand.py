@@ -1,0 +1,149 @@
+"""A worker, as its dispatcher sees it: a thread that tells it what to do and waits for its answer.
+
+The thread starts the worker, and another in its place when it dies, each time after a longer pause.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from threadllm.exceptions import WorkerLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from threadllm.dispatcher.task import Task
+    from threadllm.engines.wire import Link, Order, Report, Stop
+    from threadllm.quota import Pause, Units
+
+_AHEAD = 1.5  # times its threads: what it has, so that none of them waits for its next item
+_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before another worker is started
+
+
+class Boss(Protocol):
+    """Whose hands they are: see `Fleet`."""
+
+    def next_order(self, hand: Hand) -> Order | None:
+        """Wait for something to tell a worker; None once there will be nothing more."""
+
+    def take_in(self, hand: Hand, report: Report) -> None:
+        """Take what a worker says for what has become of its items."""
+
+    def lose(self, hand: Hand, lost: WorkerLost) -> None:
+        """Give out again what a worker had that has died."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait before another worker is started."""
+
+    def leave(self, hand: Hand) -> None:
+        """Take a worker's end in."""
+
+
+class Hand:
+    """One worker. What it holds is guarded by its boss's lock.
+
+    Args:
+        boss: Whose it is.
+        open_link: Starts the worker.
+        index: Which of them it is.
+        threads: How many it has.
+
+    Attributes:
+        window: How many items it may have.
+        in_flight: Those that it has, by their parcels' numbers.
+        knows: The functions that it has been sent.
+        stops: What it is to be told of runs that have ended.
+        wanted: Units of limits that it has asked for, by quotas; its thread's alone.
+        pauses: Those of others that it is to be told of.
+        gauges: What it has added to figures that go up and down; its thread's alone.
+        deaths: How often in a row it has died without having done anything.
+        is_alone: Whether what it has is to be alone.
+        has_left: Whether it has nothing more to do.
+    """
+
+    deaths = 0
+    is_alone = has_left = False
+
+    def __init__(self, boss: Boss, open_link: Callable[[], Link], index: int, threads: int) -> None:
+        self.window = max(threads + 1, int(_AHEAD * threads))
+        self.in_flight: dict[int, Task[Any]] = {}
+        self.knows: OrderedDict[int, None] = OrderedDict()
+        self.stops: list[Stop] = []
+        self._told: set[Stop] = set()
+        self.wanted: Mapping[str, Sequence[Units]] = {}
+        self.pauses: list[Mapping[str, Sequence[Pause]]] = []
+        self.gauges: dict[str, float] = {}
+        self._boss = boss
+        self._open_link = open_link
+        self._threads = threads
+        # No lock: one is written by its thread alone, the other seen by it once it has started.
+        self._link: Link | None = None
+        self._is_nudged = False
+        self._thread = threading.Thread(target=self._run, name=f"threadllm-worker_{index}")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until it has left.
+
+        Raises:
+            RuntimeError: This is its thread.
+        """
+        self._thread.join()
+
+    def nudge(self) -> None:
+        """Have it look whether there is something new for it."""
+        link = self._link
+        if link is None:
+            self._is_nudged = True
+        else:
+            link.nudge()
+
+    def kill(self) -> None:
+        """End its worker; what that had is given out again, if it is still wanted."""
+        link = self._link
+        if link is not None:
+            link.kill()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has nothing to do."""
+        return not self.in_flight
+
+    @property
+    def could_do_more(self) -> bool:
+        """Whether one of its threads has nothing to do while it is waited for."""
+        return 0 < len(self.in_flight) < self._threads
+
+    def is_to_be_told(self, stop: Stop) -> bool:
+        """Whether it has something of that run, and has not been told this: now it will be."""
+        if stop in self._told or not self.in_flight:
+            return False
+        self._told.add(stop)
+        self.stops.append(stop)
+        return True
+
+    def _run(self) -> None:
+        try:
+            while (order := self._boss.next_order(self)) is not None:
+                try:
+                    if self._link is None:
+                        self._link = self._open_link()
+                        if self._is_nudged:  # meanwhile
+                            self._is_nudged = False
+                            self._link.nudge()
+                    report = self._link.exchange(order)
+                except WorkerLost as lost:
+                    self._link = None
+                    self._boss.lose(self, lost)
+                    self._boss.pause(min(_PAUSE * 2 ** min(self.deaths - 1, 10), _LONGEST_PAUSE))
+                else:
+                    self._boss.take_in(self, report)
+        finally:
+            if self._link is not None:
+                self._link.close()
+            self._boss.leave(self)

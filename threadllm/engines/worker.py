@@ -1,0 +1,229 @@
+"""A worker: an ordinary dispatcher, at the other end of a link.
+
+It keeps nothing that matters: what it was given and has not answered for is given to another, if
+it dies.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from contextlib import nullcontext
+from dataclasses import asdict
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from threadllm.call import deadline
+from threadllm.dispatcher import Dispatcher
+from threadllm.dispatcher.job import Job
+from threadllm.engines.failures import failure_of
+from threadllm.engines.travel import pack, unpack
+from threadllm.engines.wire import Envelope, Report
+from threadllm.exceptions import OptionError, RunStopped
+from threadllm.quota import LeasedQuota
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
+
+    from threadllm.call import Run
+    from threadllm.dispatcher.task import Task
+    from threadllm.engines.wire import Order, Parcel, Stop
+    from threadllm.quota import Settings
+
+_DRIVERS = {"ok", "failed", "remembered"}  # figures that the driver counts
+_KNOWN = 128  # functions: more than the driver counts on
+
+
+class Spec(NamedTuple):
+    """What a worker is made of.
+
+    Attributes:
+        init: "module:function", called before all else; None for nothing.
+        max_workers: Its threads.
+        options: Of its dispatcher, packed.
+        quotas: What its quotas are to be; "" names that of the dispatcher.
+    """
+
+    init: str | None
+    max_workers: int
+    options: bytes
+    quotas: Mapping[str, Settings]
+
+
+class Worker:
+    """A dispatcher that is told what to do by orders.
+
+    `exchange` is for one thread; `nudge` for any.
+
+    Raises:
+        Exception: What `init` raises, or options that do not load here.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        if spec.init is not None:
+            named(spec.init)()
+        self._news = threading.Condition()  # its lock guards the next two
+        self._ended: list[tuple[int, Task[Any] | BaseException]] = []
+        self._nudged = False
+        quotas = {name: LeasedQuota(one, self.nudge) for name, one in spec.quotas.items()}
+        self._quotas = quotas
+        others = {name: quota for name, quota in quotas.items() if name}
+        self._pool = _Pool(
+            spec.max_workers, quota=quotas[""], quotas=others, **unpack(spec.options)
+        )
+        # For whoever exchanges:
+        self._functions: OrderedDict[int, Callable[..., Any]] = OrderedDict()
+        self._runs: dict[int, Run] = {}
+        self._told: Mapping[str, float] = {}
+
+    def exchange(self, order: Order) -> Report:
+        """Take new items on, and say what has ended: once something has, or the wait is over."""
+        for name, lent in order.lent.items():
+            self._quotas[name].lend(lent)
+        for told in order.pauses:
+            for name, pauses in told.items():
+                self._quotas[name].pause(pauses)
+        for stop in order.stops:
+            self._stop(stop)
+        for parcel in order.parcels:
+            self._begin(parcel, order.functions)
+        with self._news:
+            if not (self._ended or self._nudged):
+                self._news.wait(order.wait)
+            ended, self._ended = self._ended, []
+            self._nudged = False
+        envelopes = [self._envelope(number, what) for number, what in ended]
+        quotas = self._quotas.items()
+        return Report(
+            envelopes,
+            self._figures(),
+            {name: wanted for name, quota in quotas if (wanted := quota.wanted())},
+            {name: unused for name, quota in quotas if (unused := quota.unused())},
+            {name: new for name, quota in quotas if (new := quota.pauses())},
+        )
+
+    def nudge(self) -> None:
+        """Have an exchange end."""
+        with self._news:
+            self._nudged = True
+            self._news.notify()
+
+    def close(self) -> None:
+        """End, once all that was begun has."""
+        self._pool.shutdown()
+
+    def abandon(self) -> None:
+        """Break off all that was begun: nobody is there any more who wants it."""
+        self._pool.cancel(grace=0.0)
+
+    def _begin(self, parcel: Parcel, functions: Mapping[int, bytes]) -> None:
+        try:
+            fn = self._function(parcel.fn, functions)
+            args, kwargs, how = unpack(parcel.call)
+            within = nullcontext() if parcel.seconds is None else deadline(parcel.seconds)
+            run = self._runs.get(parcel.run)
+            if run is None:
+                run = self._runs[parcel.run] = self._pool.begin_run()
+            with within:
+                task = self._pool.begin(run, Job(fn, args, kwargs, how))
+        except BaseException as error:  # it does not load here, or no thread can be had
+            self._end(parcel.number, error)
+        else:
+            task.future.add_done_callback(partial(self._task_ended, parcel.number, task))
+
+    def _function(self, number: int, functions: Mapping[int, bytes]) -> Callable[..., Any]:
+        known = self._functions
+        if number not in known:
+            known[number] = unpack(functions[number])
+            if len(known) > _KNOWN:
+                known.popitem(last=False)
+        known.move_to_end(number)
+        return known[number]
+
+    def _stop(self, stop: Stop) -> None:
+        run = self._runs.get(stop.run)
+        if run is not None:
+            self._pool.stop(run, stop.grace)
+
+    def _task_ended(self, number: int, task: Task[Any], _: Future[Any]) -> None:
+        self._end(number, task)
+
+    def _end(self, number: int, what: Task[Any] | BaseException) -> None:
+        with self._news:
+            self._ended.append((number, what))
+            self._news.notify()
+
+    def _envelope(self, number: int, what: Task[Any] | BaseException) -> Envelope:
+        if isinstance(what, BaseException):
+            return Envelope(number, None, failure_of(what))
+        if what.undone or what.future.cancelled():
+            return Envelope(number, None, None, undone=True)
+        outcome = what.outcome(0, None, None)
+        error, value = outcome.error, None
+        if error is None:
+            try:
+                value = pack(outcome.value)
+            except TypeError as untold:
+                error = TypeError(f"what the function returned cannot be sent: {untold}")
+        return Envelope(
+            number,
+            value,
+            None if error is None else failure_of(error),
+            advice=self._pool.advice(error) if error is not None and what.stopped_run else None,
+            retries=outcome.attempts - 1,
+            elapsed=outcome.elapsed,
+            usage=outcome.usage,
+            requests=outcome.requests,
+        )
+
+    def _figures(self) -> Mapping[str, float]:
+        """What has changed since."""
+        before, self._told = self._told, asdict(self._pool.totals)
+        changes = {name: now - before.get(name, 0) for name, now in self._told.items()}
+        return {name: by for name, by in changes.items() if by and name not in _DRIVERS}
+
+
+class _Pool(Dispatcher):
+    """A dispatcher of whose items more is known than their futures say."""
+
+    def begin_run(self) -> Run:
+        """What items are part of that may be stopped together."""
+        return self._staff.submitter.begin()
+
+    def begin(self, run: Run, job: Job[Any]) -> Task[Any]:
+        """Take an item on."""
+        return self._staff.submitter.submit_to(run, job)
+
+    def stop(self, run: Run, grace: float | None) -> None:
+        """Begin no more of a run, and let what is in flight take so many seconds, or its time."""
+        if grace is None:
+            run.stop(lambda done: RunStopped("the run was stopped elsewhere", done=done))
+            self._terms.look_again()
+        else:
+            self._staff.cancelling.cancel(run, grace)
+
+    def advice(self, error: BaseException) -> str:
+        """What to do about the error of an item that has stopped its run."""
+        policy, wall = self._terms.retry, self._terms.sleeper.clock.time()
+        _, reply = policy.verdict_on_error(error, wall)
+        return "" if reply is None else policy.advice(reply, wall)
+
+
+def named(name: str) -> Callable[[], object]:
+    """The function "module:function".
+
+    Raises:
+        OptionError: It is no such name, or there is none by it.
+    """
+    module, _, path = name.partition(":")
+    try:
+        found = import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OptionError(
+            f"init={name!r}: {error}. Give a function that can be imported, as module:function"
+        ) from error
+    return cast("Callable[[], object]", found)
