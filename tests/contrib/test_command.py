@@ -229,7 +229,7 @@ def test_rate():
 
     assert Ran(Limited(), rate=600, concurrency=3).report.saved == 2
     (quota,) = seen
-    assert (quota.concurrency, quota._settings.requests_per_minute) == (3, 600)
+    assert (quota.concurrency, quota.settings.requests_per_minute) == (3, 600)
 
 
 def test_a_quota_of_the_commands_own():

@@ -43,6 +43,7 @@ class Staff:
 
     Attributes:
         painter: Paints the progress, if anybody wants to see it.
+        threads: Where calls run, if nobody else is hired for that.
         deadlines: Those of items.
         workers: Who has the tasks.
         submitter: Makes them.
@@ -69,6 +70,7 @@ class Staff:
         )
         watchdog = Watchdog(clock)
         seconds = None if deadline is None else checked_seconds(deadline)
+        self.threads = threads
         self.deadlines = Deadlines(terms, watchdog, seconds)
         ending = Ending(terms.connections, watchdog, self.painter)
         self._crew = Crew(terms, self.deadlines)
