@@ -11,6 +11,9 @@ from tests.engines import jobs
 from threadllm import Dispatcher, WorkerLost
 
 
+pytestmark = pytest.mark.long
+
+
 def engine(**options):
     return threadllm.connect("processes", **options)
 

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 PROGRAM = """
 import sys, threadllm
 from tests.engines import jobs
