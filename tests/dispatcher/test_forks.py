@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 
@@ -118,6 +119,22 @@ def test_a_fork_is_ended_by_sigterm_at_once():
         assert pool.submit(call).result(PATIENCE) == 0
         assert list(pool.map(call, [0])) == [0]
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+
+
+def test_so_is_one_that_is_made_while_handlers_are_set(monkeypatch):
+    """By another thread, which may fork at any moment."""
+    start, ends = threading.Thread.start, []
+
+    def fork_before_start(thread):
+        if thread.name == "threadllm-signals":
+            ends.append(in_fork(lambda: signal.getsignal(signal.SIGTERM) is signal.SIG_DFL))
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fork_before_start)
+    with Dispatcher(1) as pool:
+        assert list(pool.map(_double, [1])) == [2]
+    assert ends
+    assert {*ends} == {0}
 
 
 def _double(n):

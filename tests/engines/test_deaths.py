@@ -10,7 +10,6 @@ import threadllm
 from tests.engines import jobs
 from threadllm import Dispatcher, WorkerLost
 
-
 pytestmark = pytest.mark.long
 
 

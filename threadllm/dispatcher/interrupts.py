@@ -167,7 +167,8 @@ class Interrupts:
         if rung not in {bell.fileno(), _NO_FD}:  # somebody's who came later
             signal.set_wakeup_fd(rung)
         bell.close()
-        self._watcher.join()  # in a fork it is known to have ended
+        with suppress(RuntimeError):  # in a fork it has ended, or was never begun
+            self._watcher.join()
         ear.close()
         self._first, self._handled, self._is_behind = None, 0, False
         for number in (*_NUDGES, *_SIGNALS):
