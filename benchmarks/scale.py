@@ -13,8 +13,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import scaled
 from answering import answering, limit
+from contenders import ask
 from machine import machine, machine_line
 from results import short
 from transport import Verdict, allow_open_files, beginning_at, positive, print_table, print_verdicts
@@ -63,9 +63,9 @@ def loads(url: str, share: float) -> list[Load]:
     quick = [CALL] * round(12_000 * share)
     tail = [SLOW if index % ONE_IN == 0 else CALL for index in range(round(8_000 * share))]
     return [
-        Load("requests", scaled.ask, [url] * round(12_000 * share), REQUEST_THREADS),
-        Load("calls of 50 ms", scaled.wait, quick, THREADS, THREADS / CALL),
-        Load("a twentieth of 1 s", scaled.wait, tail, THREADS, THREADS / statistics.mean(tail)),
+        Load("requests", ask, [url] * round(12_000 * share), REQUEST_THREADS),
+        Load("calls of 50 ms", time.sleep, quick, THREADS, THREADS / CALL),
+        Load("a twentieth of 1 s", time.sleep, tail, THREADS, THREADS / statistics.mean(tail)),
     ]
 
 

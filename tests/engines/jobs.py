@@ -42,12 +42,6 @@ def fail(n):
     return n
 
 
-def refuse(url):
-    response = requests.post(url, json={"model": "m", "messages": []}, timeout=30)
-    response.raise_for_status()
-    return response.json()
-
-
 def ask(url):
     body = {"model": "m", "messages": [{"role": "user", "content": "p"}]}
     headers = {"Authorization": "Bearer sk-planted-engine"}

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import threading
 import time
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from tests.engines import jobs
 from tests.engines.local import Local, LocalLink
 from threadllm import Dispatcher, OptionError, Quota, WorkerLost
 from threadllm.cli import main
-from threadllm.engines import frames, stopping
+from threadllm.engines import frames, processes, stopping
 from threadllm.engines.backlog import Backlog
 from threadllm.engines.hand import Hand
 from threadllm.engines.lending import Lender
@@ -229,8 +230,6 @@ def test_a_link_that_was_closed_there_says_so(link, monkeypatch):
     def late(timeout):
         raise processes.subprocess.TimeoutExpired("worker", timeout)
 
-    from threadllm.engines import processes
-
     monkeypatch.setattr(link._process, "wait", late)
     assert link._how_it_ended() == "it has closed its pipe"
     monkeypatch.undo()
@@ -238,10 +237,6 @@ def test_a_link_that_was_closed_there_says_so(link, monkeypatch):
 
 def test_a_worker_that_does_not_end_is_ended(link, monkeypatch):
     """After a while."""
-    import signal
-
-    from threadllm.engines import processes
-
     monkeypatch.setattr(processes, "_TO_END", 0.1)
     os.kill(link._process.pid, signal.SIGSTOP)
     link.close()
@@ -258,8 +253,6 @@ def test_what_was_not_written_yet_is_let_go(link):
 
 def test_a_process_may_have_no_stdout(monkeypatch):
     """What calls print goes to stderr then."""
-    from threadllm.engines import processes
-
     dup = os.dup
 
     def no_stdout(descriptor):

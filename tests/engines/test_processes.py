@@ -1,8 +1,6 @@
 """The same code over processes: nothing else is changed."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import as_completed
@@ -10,6 +8,7 @@ from concurrent.futures import as_completed
 import pytest
 
 import threadllm
+from tests.dispatcher.support import python
 from tests.engines import jobs
 from threadllm import Dispatcher
 from threadllm.simulator import Simulator
@@ -150,10 +149,7 @@ def test_what_a_program_forgets_does_not_hold_it_up():
         "pool = threadllm.Dispatcher(2, engine='processes', workers=1)\n"
         "print(pool.submit(jobs.double, 21).result(), flush=True)\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "42\n", "")
+    assert python(code) == "42\n"
 
 
 def test_prints_go_where_they_would():
@@ -162,10 +158,7 @@ def test_prints_go_where_they_would():
         "import threadllm\n"
         "threadllm.map(print, ['one', 'two'], engine='processes', workers=1, max_workers=1)\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "one\ntwo\n", "")
+    assert python(code) == "one\ntwo\n"
 
 
 def test_a_dispatcher_within_a_worker_is_of_threads():

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import threadllm
+from tests.dispatcher.support import python
 from tests.engines import jobs
 from threadllm import Dispatcher, OptionError, RemoteError
 from threadllm.engines import travel
@@ -86,8 +87,7 @@ def test_cloudpickle_may_be_missing():
         "import sys; sys.modules['cloudpickle'] = None\n"
         "from threadllm.engines import travel; print(travel.cloudpickle)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "None\n"
+    assert python(code) == "None\n"
 
 
 def test_a_value_that_does_not_load_here_fails_its_item():

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from threadllm.call import Terms
-from threadllm.clock import SYSTEM, Sleeper
+from threadllm.clock import Sleeper
 from threadllm.exceptions import OptionError
 from threadllm.journal import Journal
 from threadllm.outcome import Usage
@@ -62,16 +62,16 @@ def terms_by(options: Options, workers: int) -> Terms:
     Raises:
         OptionError: An option that cannot be meant.
     """
-    clock, quotas = options.get("clock", SYSTEM), options.get("quotas")
+    clock, quotas = options["clock"], options["quotas"]
     terms = Terms(
-        quota=checked_quota(options.get("quota"), options.get("concurrency"), workers),
-        retry=checked_retry(options.get("retry")),
-        timeout=checked_timeout(options.get("request_timeout", DEFAULT_TIMEOUT)),
+        quota=checked_quota(options["quota"], options["concurrency"], workers),
+        retry=checked_retry(options["retry"]),
+        timeout=checked_timeout(options["request_timeout"]),
         sleeper=Sleeper(clock),
         tally=Tally(),
-        patched=options.get("patch_requests", True),
-        trusted=options.get("trust_returns", False),
-        stops=checked_on_stop(options.get("on_stop", "raise")) == "raise",
+        patched=options["patch_requests"],
+        trusted=options["trust_returns"],
+        stops=checked_on_stop(options["on_stop"]) == "raise",
         quotas=NO_QUOTAS if quotas is None else Quotas(quotas),
     )
     for one in (terms.quota, *terms.quotas.all):

@@ -16,7 +16,7 @@ from threadllm.dispatcher.crew import Crew
 from threadllm.dispatcher.deadlines import Deadlines
 from threadllm.dispatcher.ending import Ending
 from threadllm.dispatcher.hiring import Post
-from threadllm.dispatcher.options import DEFAULT_GRACE, checked_grace
+from threadllm.dispatcher.options import checked_grace
 from threadllm.dispatcher.submitting import Submitter
 from threadllm.dispatcher.watchdog import Watchdog
 from threadllm.dispatcher.workers import Workers
@@ -62,7 +62,7 @@ class Staff:
     ) -> None:
         self._terms = terms
         clock = terms.sleeper.clock
-        progress, deadline = options.get("progress"), options.get("deadline")
+        progress, deadline = options["progress"], options["deadline"]
         self.painter = (
             Painter(terms.tally, partial(display, progress, clock), clock, terms.note)
             if progress
@@ -79,8 +79,8 @@ class Staff:
         if engine is not None:
             self.workers = engine.hire(Post(options, max_workers, terms, self._crew, here, ending))
             weakref.finalize(owner, self.workers.close)
-        self.submitter = Submitter(terms, self.deadlines, self.workers, options.get("estimate"))
-        grace = checked_grace(options.get("grace", DEFAULT_GRACE))
+        self.submitter = Submitter(terms, self.deadlines, self.workers, options["estimate"])
+        grace = checked_grace(options["grace"])
         self.cancelling = Cancelling(terms, self.workers, self._crew, grace, has_bar=bool(progress))
         # No lock: each step of a set is atomic.
         self.unread: set[Results[Any]] = set()

@@ -6,7 +6,7 @@ import math
 import sys
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from threadllm.call import Limit, current
 from threadllm.dispatcher.options import checked_need
@@ -14,7 +14,7 @@ from threadllm.outcome import Outcome, RequestRecord, Usage
 from threadllm.retry import Attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
     from contextvars import Context
 
     from threadllm.call import Call, Run, Terms
@@ -52,26 +52,6 @@ class Submission(NamedTuple):
         """The item's deadline, if it is first taken up now."""
         moment = min(now + self.seconds, self.latest)
         return Limit(moment, moment - now)
-
-
-class Took(Protocol):
-    """What a call took, or several of them."""
-
-    @property
-    def records(self) -> Sequence[RequestRecord]:
-        """Its exchanges."""
-
-    @property
-    def usage(self) -> Usage:
-        """Its tokens."""
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds."""
-
-    @property
-    def retries(self) -> int:
-        """Tries that were charged to its item."""
 
 
 class Task(Generic[R]):
@@ -133,12 +113,18 @@ class Task(Generic[R]):
             self._need = checked_need(self.submission.context.copy().run(estimate))
         return self._need
 
-    def add(self, call: Took) -> None:
+    def add(self, call: Call) -> None:
         """Add what a call that has ended took."""
-        self._records += call.records
-        self._usage += call.usage
-        self._elapsed += call.elapsed
-        self._retries += call.retries
+        self.took(call.records, call.usage, call.elapsed, call.retries)
+
+    def took(
+        self, records: Iterable[RequestRecord], usage: Usage, elapsed: float, retries: int
+    ) -> None:
+        """Add exchanges, tokens, seconds, and tries that are charged to the item."""
+        self._records += records
+        self._usage += usage
+        self._elapsed += elapsed
+        self._retries += retries
 
     def succeed(self, value: R) -> None:
         """End the item with its value."""

@@ -7,12 +7,11 @@ where it came up as its cause.
 
 from __future__ import annotations
 
-import sys
 import traceback
 from contextlib import suppress
-from functools import reduce
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from threadllm.clock import SYSTEM
 from threadllm.engines.wire import Failure
@@ -80,8 +79,7 @@ def _made_again(failure: Failure) -> BaseException | None:
     if failure.args is None:
         return None
     with suppress(Exception):  # it is not to be had here, or is made of something else
-        found: Any = sys.modules.get(failure.module) or import_module(failure.module)
-        kind = reduce(getattr, failure.name.split("."), found)
+        kind = attrgetter(failure.name)(import_module(failure.module))
         made = kind(*failure.args)
         if isinstance(made, BaseException) and text_of(made) == failure.message:
             return made

@@ -107,10 +107,9 @@ class Fleet:
                 return False
             self._packer.check(task.job.fn)
             self._backlog.add(task)
-            free = sum(hand.is_free for hand in self._hands)
-            hand = None
-            if len(self._backlog) > free and len(self._hands) < self._number:
-                index = len(self._hands)
+            hand, index = None, len(self._hands)
+            free = sum(one.is_free for one in self._hands)
+            if index < self._number and len(self._backlog) > free:
                 spec = self._packer.spec(index)
                 hand = Hand(self, partial(self._open_link, spec), index, spec.max_workers)
                 self._hands.append(hand)

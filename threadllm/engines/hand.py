@@ -42,7 +42,7 @@ class Boss(Protocol):
 
 
 class Hand:
-    """One worker. What it holds is guarded by its boss's lock.
+    """One worker. What it holds is guarded by its boss's lock, if nothing else is said.
 
     Args:
         boss: Whose it is.
@@ -53,7 +53,7 @@ class Hand:
     Attributes:
         window: How many items it may have.
         in_flight: Those that it has, by their parcels' numbers.
-        knows: The functions that it has been sent.
+        knows: The functions that it has been sent; its thread's alone.
         stops: What it is to be told of runs that have ended.
         wanted: Units of limits that it has asked for, by quotas; its thread's alone.
         pauses: Those of others that it is to be told of.

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
@@ -121,20 +121,16 @@ class ProcessLink:
 
     def _end(self) -> None:
         """Wait until it has ended by itself, but not for ever."""
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_TO_END)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
         self._let_go()
 
     def _let_go(self) -> None:
         self._process.kill()
         self._process.wait()
         for pipe in (self._orders, self._answers):
-            try:
+            with suppress(OSError):  # what was not written yet can be no more
                 pipe.close()
-            except OSError:  # what was not written yet can be no more
-                continue
 
     def _how_it_ended(self) -> str:
         try:

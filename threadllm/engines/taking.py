@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from threadllm.engines.failures import error_of
 from threadllm.engines.travel import unpack
 from threadllm.outcome import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from threadllm.call import Terms
     from threadllm.dispatcher.crew import Crew
     from threadllm.dispatcher.task import Task
     from threadllm.engines.wire import Envelope
-    from threadllm.outcome import RequestRecord
     from threadllm.progress import Figure
 
 _GAUGES = ("parked", "retrying")  # figures that come down again
-
-
-class Took(NamedTuple):
-    """What a task's calls took: see `Task.add`."""
-
-    records: Sequence[RequestRecord]
-    usage: Usage
-    elapsed: float
-    retries: int
 
 
 class Taker:
@@ -51,7 +41,7 @@ class Taker:
             self._crew.leave_undone(task)
             return True
         usage = Usage() if envelope.usage is None else envelope.usage
-        task.add(Took(envelope.requests, usage, envelope.elapsed, envelope.retries))
+        task.took(envelope.requests, usage, envelope.elapsed, envelope.retries)
         try:
             error = None if envelope.failure is None else error_of(envelope.failure)
             value = unpack(envelope.value) if envelope.value is not None else None

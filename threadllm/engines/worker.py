@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from threadllm.call import deadline
@@ -171,7 +172,7 @@ class Worker:
             number,
             value,
             None if error is None else failure_of(error),
-            advice=self._pool.advice(error) if error is not None and what.stopped_run else None,
+            advice=_advice(what) if what.stopped_run else None,
             retries=outcome.attempts - 1,
             elapsed=outcome.elapsed,
             usage=outcome.usage,
@@ -204,11 +205,10 @@ class _Pool(Dispatcher):
         else:
             self._staff.cancelling.cancel(run, grace)
 
-    def advice(self, error: BaseException) -> str:
-        """What to do about the error of an item that has stopped its run."""
-        policy, wall = self._terms.retry, self._terms.sleeper.clock.time()
-        _, reply = policy.verdict_on_error(error, wall)
-        return "" if reply is None else policy.advice(reply, wall)
+
+def _advice(task: Task[Any]) -> str:
+    """What to do about the error of an item that has stopped its run."""
+    return cast("RunStopped", task.submission.run.error()).advice
 
 
 def named(name: str) -> Callable[[], object]:
@@ -219,11 +219,8 @@ def named(name: str) -> Callable[[], object]:
     """
     module, _, path = name.partition(":")
     try:
-        found = import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
+        return cast("Callable[[], object]", attrgetter(path)(import_module(module)))
     except (ImportError, AttributeError, ValueError) as error:
         raise OptionError(
             f"init={name!r}: {error}. Give a function that can be imported, as module:function"
         ) from error
-    return cast("Callable[[], object]", found)

@@ -64,9 +64,13 @@ class Lease:
         """Put a request's charge right."""
         self._left -= units_of(self.kind, used) - units_of(self.kind, need)
 
-    def take_back(self, need: Need, _now: float) -> None:
+    def take_back(self, need: Need, now: float) -> None:
         """Charge a request no more."""
-        self._left += units_of(self.kind, need)
+        self.give_back(units_of(self.kind, need), now)
+
+    def give_back(self, units: float, _now: float) -> None:
+        """Take back units that were charged."""
+        self._left += units
 
     def left(self, now: float) -> float:
         """Units that may be used now; below zero if some are owed."""
@@ -100,7 +104,7 @@ class Lease:
     @property
     def lacks(self) -> float:
         """Units to ask for: what is owed, too."""
-        return max(0.0, self.wanted - min(0.0, self._left)) if self.wanted else 0.0
+        return self.wanted and self.wanted - min(0.0, self._left)
 
 
 class LeasedQuota(Quota):

@@ -47,6 +47,9 @@ class Limited(Protocol):
     def take_back(self, need: Need, now: float) -> None:
         """Charge a request no more."""
 
+    def give_back(self, units: float, now: float) -> None:
+        """Take back units that were charged or lent."""
+
     def left(self, now: float) -> float:
         """Units that may be used now."""
 
@@ -95,7 +98,11 @@ class Limit:
 
     def take_back(self, need: Need, now: float) -> None:
         """Charge a request no more."""
-        self._meter.charge(-units_of(self.kind, need), now)
+        self.give_back(units_of(self.kind, need), now)
+
+    def give_back(self, units: float, now: float) -> None:
+        """Take back units that were charged or lent."""
+        self._meter.charge(-units, now)
 
     def left(self, now: float) -> float:
         """Units that may be used now; below zero if some are owed."""
@@ -110,15 +117,12 @@ class Limit:
         self._meter.set_level(min(0.0, self.left(now)), now)
 
     def lend_out(self, units: float, now: float) -> tuple[float, float]:
-        """Let another process have units, or some more: how many; else the seconds to wait.
-
-        A negative number gives some back.
-        """
+        """Let another process have units, or some more: how many; else the seconds to wait."""
         wait = self._meter.wait(units, now)
         if wait:
             return 0.0, wait
         block = min(_BLOCK * self._meter.rate, self._meter.level(now))
-        lent = max(units, block) if units > 0 else units
+        lent = max(units, block)
         self._meter.charge(lent, now)
         return lent, 0.0
 

@@ -151,7 +151,7 @@ class Quota:
         """Take back what was lent."""
         with self._lock:
             limit = self._origins[unused.origin].limits[unused.limit]
-            limit.lend_out(-unused.units, self._clock.monotonic())
+            limit.give_back(unused.units, self._clock.monotonic())
 
     def pause(self, pauses: Iterable[Pause]) -> None:
         """Have everyone wait, as others were told to."""
