@@ -22,6 +22,7 @@ settings.load_profile("unhurried")
 
 def pytest_addoption(parser):
     parser.addoption("--sdks", action="store_true", help="run what needs the extra of that name")
+    parser.addoption("--ray", action="store_true", help="run what needs the extra of that name")
     parser.addoption("--attacks", type=int, help="run what switches eagerly, that often, alone")
 
 
@@ -34,8 +35,9 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is marked `sdks` without the option, and `soak` unless it is asked for."""
-    wanted = {"sdks": config.getoption("sdks"), "soak": "soak" in config.getoption("markexpr")}
+    """Leave out what is marked `sdks` or `ray` without the option, and `soak` unless asked for."""
+    wanted = {name: config.getoption(name) for name in ("sdks", "ray")}
+    wanted["soak"] = "soak" in config.getoption("markexpr")
     marks = [mark for mark, is_wanted in wanted.items() if not is_wanted]
     is_attack = config.getoption("attacks") is not None
 

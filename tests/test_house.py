@@ -44,6 +44,7 @@ SOLE_IMPORTERS = {
     "cloudpickle": "engines",
     "django": "contrib",
     "matplotlib": "bench",
+    "ray": "engines",
     "requests": "transport",
     "sqlite3": "journal",
     "time": "clock",

@@ -10,6 +10,9 @@ class LocalLink:
     def __init__(self, spec):
         self.worker = Worker(spec)
 
+    def start(self):
+        self.has_started = True
+
     def exchange(self, order):
         return self.worker.exchange(order)
 

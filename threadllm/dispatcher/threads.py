@@ -14,6 +14,8 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from threadllm.forks import check_no_fork_of, is_fork_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -127,8 +129,7 @@ class Threads:
 
     def is_forked(self) -> bool:
         """Whether this is a fork of the process that has the threads, and so has none."""
-        process = self._process
-        return process is not None and process != os.getpid()
+        return is_fork_of(self._process)
 
     def check_process(self) -> None:
         """See that the threads are here.
@@ -136,11 +137,7 @@ class Threads:
         Raises:
             RuntimeError: They are in the process that this one is a fork of.
         """
-        if self.is_forked():
-            raise RuntimeError(
-                f"this dispatcher's threads are in process {self._process}, of which this one is "
-                "a fork: make a dispatcher in the process that uses it"
-            )
+        check_no_fork_of(self._process, "threads")
 
     def check_elsewhere(self) -> None:
         """See that this thread is none of them, as it is to wait for them.

@@ -10,7 +10,6 @@ import logging
 import os
 import threading
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -18,11 +17,13 @@ from threadllm.dispatcher.interrupts import before_threads_are_joined
 from threadllm.engines.backlog import Backlog
 from threadllm.engines.hand import Hand
 from threadllm.engines.lending import Lender, quotas_of
-from threadllm.engines.packing import Packer, functions_for
+from threadllm.engines.ordering import Orders
+from threadllm.engines.packing import Packer
 from threadllm.engines.stopping import Stopping
 from threadllm.engines.taking import Taker
 from threadllm.engines.wire import Order
 from threadllm.exceptions import WorkerLost
+from threadllm.forks import check_no_fork_of, is_fork_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
     from threadllm.call import Limit
     from threadllm.dispatcher.hiring import Post
     from threadllm.dispatcher.task import Task
-    from threadllm.engines.wire import Link, Parcel, Report
+    from threadllm.engines.wire import Link, Report
     from threadllm.engines.worker import Spec
 
 _LOGGER = logging.getLogger("concurrent.futures")  # where a pool says that a callback went wrong
-_WAIT = 1.0  # second: the longest that a worker says nothing, for the sake of progress
+_STARTS = 3  # in a row that come to nothing: then no worker is to be had
+_COME = Order([], {}, [], 0.0)  # to a worker: it is needed
 
 
 class Fleet:
@@ -59,11 +61,11 @@ class Fleet:
         self._process = os.getpid()
         self._lock = threading.RLock()  # guards what follows, and what hands hold
         self._news = threading.Condition(self._lock)
-        self._backlog = Backlog()
         self._hands: list[Hand] = []
-        self._numbers = count()
+        self._backlog = Backlog(self._hands)
         self._stopping = Stopping(self._lock, self._hands)
         self._lender = Lender(quotas_of(post.terms), self._lock, self._hands)
+        self._orders = Orders(post, self._packer, self._stopping, self._lender, self._lock)
         self._closed = False
         self._broken: str | None = None  # why no worker is to be had
         if not _FLEETS:
@@ -74,7 +76,7 @@ class Fleet:
 
     def is_forked(self) -> bool:
         """See `Workforce.is_forked`."""
-        return self._process != os.getpid()
+        return is_fork_of(self._process)
 
     def check_process(self) -> None:
         """See `Workforce.check_process`.
@@ -82,11 +84,7 @@ class Fleet:
         Raises:
             RuntimeError: It is one.
         """
-        if self.is_forked():
-            raise RuntimeError(
-                f"this dispatcher's workers belong to process {self._process}, of which this one "
-                "is a fork: make a dispatcher in the process that uses it"
-            )
+        check_no_fork_of(self._process, "workers")
 
     def add(self, task: Task[Any], *, if_free: bool = False, here: bool = False) -> bool:
         """See `Workforce.add`. There is always a way for a call's own calls: they go elsewhere.
@@ -114,11 +112,10 @@ class Fleet:
                 hand = Hand(self, partial(self._open_link, spec), index, spec.max_workers)
                 self._hands.append(hand)
             self._news.notify_all()
-            idle = next((one for one in self._hands if one.could_do_more), None)
-        if hand is not None:
+        if hand is None:
+            self._nudge_idle()
+        else:
             hand.start()
-        elif idle is not None:
-            idle.nudge()
         return True
 
     def run_here(self, task: Task[Any]) -> None:
@@ -135,6 +132,7 @@ class Fleet:
             is_over = all(hand.has_left for hand in self._hands)
         if is_over:
             self._post.ending.begin()
+        self._give_up_starts()
 
     def drain(self) -> Iterator[Task[Any]]:
         """See `Workforce.drain`."""
@@ -168,22 +166,22 @@ class Fleet:
         """Wait for something to tell a worker; None once there will be nothing more."""
         while True:
             with self._lock:
+                if self._backlog and not hand.is_up:
+                    return _COME
                 tasks = self._backlog.take_for(hand)
-                if not (tasks or hand.in_flight or hand.stops):
+                other = self._backlog.recall_for(hand)
+                is_idle = not (tasks or hand.in_flight or hand.stops)
+                if is_idle and other is None:
                     if self._broken is not None or (self._closed and not self._backlog):
                         return None
                     self._news.wait()
-                    continue
-            packed = [*filter(None, (self._parcel(task, hand) for task in tasks))]
-            with self._lock:
-                if packed or hand.in_flight or hand.stops:
-                    break
-        lent, wait = self._lender.lend_to(hand, _WAIT)
-        with self._lock:
-            stops, hand.stops = hand.stops, []
-            pauses, hand.pauses = hand.pauses, []
-        functions = functions_for(hand.knows, packed)
-        return Order([parcel for parcel, _ in packed], functions, stops, wait, lent, pauses)
+            if other is not None:
+                other.nudge()
+            if is_idle:
+                continue
+            order = self._orders.order_for(hand, tasks)
+            if order is not None:
+                return order
 
     def take_in(self, hand: Hand, report: Report) -> None:
         """Take what a worker says for what has become of its items."""
@@ -196,9 +194,8 @@ class Fleet:
                 hand.deaths = 0
             run = task.submission.run
             try:
-                if not self._taker.conclude(task, envelope):  # stopped there, and not here
-                    with self._lock:
-                        self._backlog.put_back(task)
+                if not self._taker.conclude(task, envelope):  # not begun there, and wanted here
+                    self._put_back(task)
             except BaseException:
                 # A callback's SystemExit or its like: a future logs no more than Exception.
                 _LOGGER.critical("Exception in worker", exc_info=True)
@@ -214,7 +211,7 @@ class Fleet:
             hand.wanted = {}
             is_alone = hand.is_alone
             hand.deaths = 1 if is_alone else hand.deaths + 1
-            if lost.while_starting:
+            if lost.while_starting or (hand.deaths >= _STARTS and not tasks):
                 self._broken = str(lost)
                 self._news.notify_all()
             for task in tasks:
@@ -241,28 +238,33 @@ class Fleet:
 
     # Within.
 
-    def _parcel(self, task: Task[Any], hand: Hand) -> tuple[Parcel, bytes] | None:
-        """A task as what is sent; None if it has ended."""
-        number = next(self._numbers)
-        try:
-            run = self._stopping.number_of(task.submission.run)
-            packed = self._packer.parcel(task, number, run, self._post.terms.now())
-        except Exception as error:  # what it is called with cannot travel
-            self._crew.fail(task, error)
-            return None
+    def _put_back(self, task: Task[Any]) -> None:
         with self._lock:
-            hand.in_flight[number] = task
-        if self._crew.hand_on(task):
-            return packed
+            self._backlog.put_back(task)
+            self._news.notify_all()
+        self._nudge_idle()
+
+    def _nudge_idle(self) -> None:
+        """Have one look who is waited for, and could do more meanwhile."""
         with self._lock:
-            hand.in_flight.pop(number, None)
-        return None
+            idle = next((hand for hand in self._hands if hand.could_do_more), None)
+        if idle is not None:
+            idle.nudge()
 
     def _taken_away(self, which: Callable[[Task[Any]], bool]) -> Iterator[Task[Any]]:
         with self._lock:
             taken = self._backlog.take_away(which)
             self._news.notify_all()
+        self._give_up_starts()
         yield from taken
+
+    def _give_up_starts(self) -> None:
+        """Have nobody come to work for whom there is none any more: it might last."""
+        with self._lock:
+            is_idle = self._closed and not self._backlog
+            coming = [hand for hand in self._hands if not hand.is_up] if is_idle else []
+        for hand in coming:
+            hand.kill()
 
 
 _FLEETS: WeakSet[Fleet] = WeakSet()

@@ -56,21 +56,24 @@ class Hand:
         knows: The functions that it has been sent; its thread's alone.
         stops: What it is to be told of runs that have ended.
         wanted: Units of limits that it has asked for, by quotas; its thread's alone.
+        recalls: Items that it is to give back, if it has not begun them.
         pauses: Those of others that it is to be told of.
         gauges: What it has added to figures that go up and down; its thread's alone.
         deaths: How often in a row it has died without having done anything.
+        is_up: Whether its worker has come to work; it has nothing before. Its thread's to write.
         is_alone: Whether what it has is to be alone.
         has_left: Whether it has nothing more to do.
     """
 
     deaths = 0
-    is_alone = has_left = False
+    is_alone = is_up = has_left = False
 
     def __init__(self, boss: Boss, open_link: Callable[[], Link], index: int, threads: int) -> None:
         self.window = max(threads + 1, int(_AHEAD * threads))
         self.in_flight: dict[int, Task[Any]] = {}
         self.knows: OrderedDict[int, None] = OrderedDict()
         self.stops: list[Stop] = []
+        self.recalls: list[int] = []
         self._told: set[Stop] = set()
         self.wanted: Mapping[str, Sequence[Units]] = {}
         self.pauses: list[Mapping[str, Sequence[Pause]]] = []
@@ -78,9 +81,9 @@ class Hand:
         self._boss = boss
         self._open_link = open_link
         self._threads = threads
-        # No lock: one is written by its thread alone, the other seen by it once it has started.
+        # No lock: one is its thread's to write, the other seen by it as a worker starts.
         self._link: Link | None = None
-        self._is_nudged = False
+        self._was_killed = False
         self._thread = threading.Thread(target=self._run, name=f"threadllm-worker_{index}")
 
     def start(self) -> None:
@@ -98,13 +101,12 @@ class Hand:
     def nudge(self) -> None:
         """Have it look whether there is something new for it."""
         link = self._link
-        if link is None:
-            self._is_nudged = True
-        else:
+        if link is not None:
             link.nudge()
 
     def kill(self) -> None:
         """End its worker; what that had is given out again, if it is still wanted."""
+        self._was_killed = True  # first: it is looked at where there is none yet
         link = self._link
         if link is not None:
             link.kill()
@@ -117,7 +119,18 @@ class Hand:
     @property
     def could_do_more(self) -> bool:
         """Whether one of its threads has nothing to do while it is waited for."""
-        return 0 < len(self.in_flight) < self._threads
+        return bool(self.in_flight and self.free_threads)
+
+    @property
+    def free_threads(self) -> int:
+        """How many of its threads have nothing to do."""
+        return max(0, self._threads - len(self.in_flight)) if self.is_up else 0
+
+    @property
+    def to_spare(self) -> int:
+        """How many items it has for which it has no threads, and which it need not keep."""
+        is_asked = bool(self.recalls) or self.is_alone
+        return 0 if is_asked else len(self.in_flight) - self._threads
 
     def is_to_be_told(self, stop: Stop) -> bool:
         """Whether it has something of that run, and has not been told this: now it will be."""
@@ -131,15 +144,9 @@ class Hand:
         try:
             while (order := self._boss.next_order(self)) is not None:
                 try:
-                    if self._link is None:
-                        self._link = self._open_link()
-                        if self._is_nudged:  # meanwhile
-                            self._is_nudged = False
-                            self._link.nudge()
-                    report = self._link.exchange(order)
-                except WorkerLost as lost:
-                    self._link = None
-                    self._boss.lose(self, lost)
+                    report = (self._link or self._started()).exchange(order)
+                except Exception as error:  # whatever it is, nobody may wait for ever
+                    self._boss.lose(self, self._lost(error))
                     self._boss.pause(min(_PAUSE * 2 ** min(self.deaths - 1, 10), _LONGEST_PAUSE))
                 else:
                     self._boss.take_in(self, report)
@@ -147,3 +154,21 @@ class Hand:
             if self._link is not None:
                 self._link.close()
             self._boss.leave(self)
+
+    def _started(self) -> Link:
+        """The way to a worker that has come to work."""
+        link = self._link = self._open_link()
+        if self._was_killed:  # meanwhile
+            link.kill()
+        link.start()
+        self.is_up = True
+        return link
+
+    def _lost(self, error: Exception) -> WorkerLost:
+        """How it has lost its worker; it has none any more."""
+        link, self._link, self.is_up, self._was_killed = self._link, None, False, False
+        if isinstance(error, WorkerLost):
+            return error
+        if link is not None:
+            link.kill()
+        return WorkerLost(f"a worker cannot be reached: {type(error).__name__}: {error}")

@@ -50,11 +50,7 @@ class Processes:
 
 
 class ProcessLink:
-    """The way to a worker in a process, which it starts: see `Link`.
-
-    Raises:
-        WorkerLost: It did not come to work.
-    """
+    """The way to a worker in a process, which begins at once: see `Link`."""
 
     def __init__(self, spec: Spec) -> None:
         with _stdout() as stdout:
@@ -69,12 +65,18 @@ class ProcessLink:
         self._answers = cast("IO[bytes]", self._process.stdout)
         self._writing = threading.Lock()  # guards the pipe to it
         self._is_nudged = False  # no lock: see `nudge`
+        self._spec = spec
+
+    def start(self) -> None:
+        """See `Link.start`."""
         try:
             self._orders.write(json.dumps([*map(str, sys.path)]).encode() + b"\n")
-            frames.send(self._orders, spec)
+            frames.send(self._orders, self._spec)
             problem = frames.receive(self._answers)
         except (EOFError, OSError):
-            problem = self._how_it_ended()
+            ended = self._how_it_ended()
+            self._let_go()
+            raise WorkerLost(f"a worker process cannot be started: {ended}") from None
         if problem is not None:
             self._end()
             raise WorkerLost(f"a worker process cannot be started: {problem}", while_starting=True)

@@ -10,13 +10,11 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING
 
 from threadllm.engines import frames
-from threadllm.engines.worker import Worker
-from threadllm.redaction import redact
+from threadllm.engines.worker import Worker, problem_with
 
 if TYPE_CHECKING:
     from threadllm.engines.wire import Order
@@ -35,8 +33,7 @@ def main() -> None:
     try:
         worker = Worker(spec)
     except BaseException as error:
-        traceback.print_exc()
-        frames.send(answers, redact(f"{type(error).__name__}: {error}"))
+        frames.send(answers, problem_with(error))
         return
     frames.send(answers, None)
     _serve(worker, orders, answers)

@@ -55,6 +55,7 @@ class Order(NamedTuple):
         wait: Seconds after which it answers in any case.
         lent: Units of limits that it may use, by the names of quotas.
         pauses: Those that others were told to make, likewise.
+        recalls: Items that it gives back undone, if it has not begun them.
     """
 
     parcels: Sequence[Parcel]
@@ -63,6 +64,7 @@ class Order(NamedTuple):
     wait: float
     lent: Mapping[str, Sequence[Units]] = {}
     pauses: Sequence[Mapping[str, Sequence[Pause]]] = ()
+    recalls: Sequence[int] = ()
 
 
 class Failure(NamedTuple):
@@ -132,7 +134,14 @@ class Report(NamedTuple):
 
 
 class Link(Protocol):
-    """The way to a worker that has started."""
+    """The way to a worker."""
+
+    def start(self) -> None:
+        """Have it come to work, and wait until it has.
+
+        Raises:
+            WorkerLost: It has not.
+        """
 
     def exchange(self, order: Order) -> Report:
         """Tell it something, and wait for its answer.

@@ -6,7 +6,9 @@ it dies.
 
 from __future__ import annotations
 
+import sys
 import threading
+import traceback
 from collections import OrderedDict
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -23,6 +25,7 @@ from threadllm.engines.travel import pack, unpack
 from threadllm.engines.wire import Envelope, Report
 from threadllm.exceptions import OptionError, RunStopped
 from threadllm.quota import LeasedQuota
+from threadllm.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,6 +80,7 @@ class Worker:
         # For whoever exchanges:
         self._functions: OrderedDict[int, Callable[..., Any]] = OrderedDict()
         self._runs: dict[int, Run] = {}
+        self._tasks: dict[int, Task[Any]] = {}
         self._told: Mapping[str, float] = {}
 
     def exchange(self, order: Order) -> Report:
@@ -88,6 +92,8 @@ class Worker:
                 self._quotas[name].pause(pauses)
         for stop in order.stops:
             self._stop(stop)
+        for number in order.recalls:
+            self._give_back(number)
         for parcel in order.parcels:
             self._begin(parcel, order.functions)
         with self._news:
@@ -96,6 +102,8 @@ class Worker:
             ended, self._ended = self._ended, []
             self._nudged = False
         envelopes = [self._envelope(number, what) for number, what in ended]
+        for number, _ in ended:
+            self._tasks.pop(number, None)
         quotas = self._quotas.items()
         return Report(
             envelopes,
@@ -132,6 +140,7 @@ class Worker:
         except BaseException as error:  # it does not load here, or no thread can be had
             self._end(parcel.number, error)
         else:
+            self._tasks[parcel.number] = task
             task.future.add_done_callback(partial(self._task_ended, parcel.number, task))
 
     def _function(self, number: int, functions: Mapping[int, bytes]) -> Callable[..., Any]:
@@ -142,6 +151,11 @@ class Worker:
                 known.popitem(last=False)
         known.move_to_end(number)
         return known[number]
+
+    def _give_back(self, number: int) -> None:
+        task = self._tasks.get(number)
+        if task is not None:
+            task.future.cancel()
 
     def _stop(self, stop: Stop) -> None:
         run = self._runs.get(stop.run)
@@ -209,6 +223,12 @@ class _Pool(Dispatcher):
 def _advice(task: Task[Any]) -> str:
     """What to do about the error of an item that has stopped its run."""
     return cast("RunStopped", task.submission.run.error()).advice
+
+
+def problem_with(error: BaseException) -> str:
+    """What is told of a worker that cannot be had; it is printed where it came up, too."""
+    sys.stderr.write(redact("".join(traceback.format_exception(error))))
+    return redact(f"{type(error).__name__}: {error}")
 
 
 def named(name: str) -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""The same code over processes: nothing else is changed."""
+"""The same code over processes, or over Ray: nothing else is changed."""
 
 import os
 import threading
@@ -13,22 +13,20 @@ from tests.engines import jobs
 from threadllm import Dispatcher
 from threadllm.simulator import Simulator
 
-ENGINE = {"engine": "processes", "workers": 2}
 
-
-def test_a_list_comes_in_input_order_from_several_processes():
+def test_a_list_comes_in_input_order_from_several_processes(there):
     """In none of which is this one."""
-    assert threadllm.map(jobs.double, range(200), max_workers=8, **ENGINE) == [
+    assert threadllm.map(jobs.double, range(200), max_workers=8, **there) == [
         2 * n for n in range(200)
     ]
-    places = threadllm.map(jobs.after_and_where, [0.2] * 8, max_workers=4, **ENGINE)
+    places = threadllm.map(jobs.after_and_where, [0.2] * 8, max_workers=4, **there)
     assert len(set(places)) == 2
     assert os.getpid() not in places
 
 
-def test_outcomes_come_with_what_they_took():
+def test_outcomes_come_with_what_they_took(there):
     """As they finish, or in input order; each with its requests and its tokens."""
-    with Simulator() as sim, Dispatcher(4, **ENGINE) as pool:
+    with Simulator() as sim, Dispatcher(4, **there) as pool:
         outcomes = list(pool.outcomes(jobs.ask, [sim.base_url] * 10, key=lambda _: "k"))
         assert {outcome.index for outcome in outcomes} == {*range(10)}
         assert all(outcome.ok and outcome.key == "k" for outcome in outcomes)
@@ -43,9 +41,9 @@ def test_outcomes_come_with_what_they_took():
         assert sim.counts().requests == 10
 
 
-def test_futures_are_those_of_an_executor():
+def test_futures_are_those_of_an_executor(there):
     """By submit, with names and without; a failure is the function's own error."""
-    with Dispatcher(4, **ENGINE) as pool:
+    with Dispatcher(4, **there) as pool:
         futures = {pool.submit(jobs.fail, n): n for n in range(1, 10)}
         for future in as_completed(futures):
             n = futures[future]
@@ -60,13 +58,13 @@ def test_futures_are_those_of_an_executor():
 
 
 @pytest.mark.parametrize("unpack", ["args", "kwargs"])
-def test_items_are_unpacked(unpack):
+def test_items_are_unpacked(there, unpack):
     """There, as they would be here."""
     items = [(n,) if unpack == "args" else {"n": n} for n in range(5)]
-    assert threadllm.map(jobs.double, items, unpack=unpack, **ENGINE) == [0, 2, 4, 6, 8]
+    assert threadllm.map(jobs.double, items, unpack=unpack, **there) == [0, 2, 4, 6, 8]
 
 
-def test_an_endless_input_is_read_no_further_than_the_window():
+def test_an_endless_input_is_read_no_further_than_the_window(there):
     """As with threads."""
     pulled = 0
 
@@ -76,17 +74,17 @@ def test_an_endless_input_is_read_no_further_than_the_window():
             pulled += 1
             yield pulled
 
-    with Dispatcher(4, **ENGINE) as pool:
+    with Dispatcher(4, **there) as pool:
         outcomes = pool.outcomes(jobs.double, numbers(), buffersize=10)
         assert [next(outcomes).ok for _ in range(50)] == [True] * 50
         outcomes.close()
     assert pulled <= 60
 
 
-def test_a_journal_remembers(tmp_path):
+def test_a_journal_remembers(there, tmp_path):
     """What one run has bought the next does not buy, by threads or by processes."""
     path = tmp_path / "run.db"
-    with Dispatcher(4, **ENGINE) as pool:
+    with Dispatcher(4, **there) as pool:
         first = list(pool.outcomes(jobs.double, range(20), journal=path))
         again = list(pool.outcomes(jobs.double, range(20), journal=path))
     assert not any(outcome.from_journal for outcome in first)
@@ -94,10 +92,10 @@ def test_a_journal_remembers(tmp_path):
     assert threadllm.map(jobs.double, range(20), journal=path) == [2 * n for n in range(20)]
 
 
-def test_a_deadline_ends_a_call():
+def test_a_deadline_ends_a_call(there):
     """A total one, over there."""
     began = time.monotonic()
-    with Dispatcher(2, deadline=0.3, **ENGINE) as pool:
+    with Dispatcher(2, deadline=0.3, **there) as pool:
         [outcome] = pool.outcomes(jobs.after, [5])
         with threadllm.deadline(0.2):
             future = pool.submit(jobs.after, 5)
@@ -107,9 +105,9 @@ def test_a_deadline_ends_a_call():
     assert time.monotonic() - began < 5
 
 
-def test_a_provider_that_refuses_for_good_stops_the_run():
+def test_a_provider_that_refuses_for_good_stops_the_run(there):
     """In all workers; its error says what to do."""
-    with Simulator(api_keys=["sk-planted-other"]) as sim, Dispatcher(4, **ENGINE) as pool:
+    with Simulator(api_keys=["sk-planted-other"]) as sim, Dispatcher(4, **there) as pool:
         with pytest.raises(threadllm.RunStopped) as caught:
             list(pool.outcomes(jobs.ask, [sim.base_url] * 500))
         assert sim.counts().requests < 50
@@ -118,18 +116,18 @@ def test_a_provider_that_refuses_for_good_stops_the_run():
     assert caught.value.__cause__.status == 401
 
 
-def test_too_many_failures_stop_the_run():
+def test_too_many_failures_stop_the_run(there):
     """The driver counts them."""
-    with Dispatcher(4, **ENGINE) as pool:
+    with Dispatcher(4, **there) as pool:
         outcomes = []
         with pytest.raises(threadllm.TooManyFailures):
             outcomes.extend(pool.outcomes(jobs.fail, range(10_000), max_failures=3))
     assert pool.totals.done < 2_000
 
 
-def test_a_run_is_cancelled():
+def test_a_run_is_cancelled(there):
     """What is in flight has its time of grace; what waits is not begun."""
-    with Dispatcher(4, grace=0.3, **ENGINE) as pool:
+    with Dispatcher(4, grace=0.3, **there) as pool:
         futures = [pool.submit(jobs.after, 30) for _ in range(20)]
         while not any(future.running() for future in futures):
             time.sleep(0.01)
@@ -161,12 +159,12 @@ def test_prints_go_where_they_would():
     assert python(code) == "one\ntwo\n"
 
 
-def test_a_dispatcher_within_a_worker_is_of_threads():
+def test_a_dispatcher_within_a_worker_is_of_threads(there):
     """Whatever its function does, it does there."""
-    assert threadllm.map(jobs.nested, [3, 2], **ENGINE) == [[0, 2, 4], [0, 2]]
+    assert threadllm.map(jobs.nested, [3, 2], **there) == [[0, 2, 4], [0, 2]]
 
 
-def test_inline_runs_here():
+def test_inline_runs_here(there):
     """For tests of one's own."""
     with threadllm.testing.inline():
-        assert threadllm.map(jobs.where, [1], **ENGINE) == [os.getpid()]
+        assert threadllm.map(jobs.where, [1], **there) == [os.getpid()]

@@ -1,0 +1,27 @@
+import pytest
+
+ENGINES = ["processes", pytest.param("ray", marks=pytest.mark.ray)]
+
+
+@pytest.fixture(scope="session")
+def ray_here():
+    """A cluster of this machine, which is up for as long as the tests run."""
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1")
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    """The name of each engine in turn."""
+    if request.param == "ray":
+        request.getfixturevalue("ray_here")
+    return request.param
+
+
+@pytest.fixture
+def there(engine):
+    """Options of a dispatcher whose calls are made by two workers of it."""
+    return {"engine": engine, "workers": 2}

@@ -1,0 +1,186 @@
+"""Workers that come late or never, that do not answer, or have too much."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+import threadllm
+from tests.dispatcher.support import PATIENCE
+from tests.engines import jobs
+from tests.engines.local import Local, LocalLink
+from threadllm import Dispatcher, WorkerLost
+from threadllm.engines import hand as hands
+from threadllm.engines import stopping
+from threadllm.engines.backlog import Backlog
+from threadllm.engines.hand import Hand
+
+NOTHING = {}
+
+
+def test_a_worker_that_does_not_answer_is_ended(monkeypatch):
+    """Some time after the last moment for its calls."""
+    monkeypatch.setattr(stopping, "_LAST_GRACE", 0.05)
+    killed = threading.Event()
+
+    class Hanging(LocalLink):
+        def exchange(self, order):
+            if not order.parcels:  # it is asked to come
+                return super().exchange(order)
+            killed.wait(PATIENCE)
+            self.close()
+            raise WorkerLost("killed")
+
+        def kill(self):
+            killed.set()
+
+    with Dispatcher(2, engine=Local(Hanging), grace=0.0) as pool:
+        future = pool.submit(jobs.double, 1)
+        while not future.running():
+            time.sleep(0.001)
+        pool.cancel()
+        pool.cancel(grace=0.01)
+        with pytest.raises(threadllm.RunStopped):
+            future.result(PATIENCE)
+    assert killed.is_set()
+
+
+def test_what_others_have_died_of_is_given_out_alone():
+    """Once its worker has nothing else, which then gets nothing else."""
+    backlog, hand = (
+        Backlog([]),
+        SimpleNamespace(in_flight={}, is_alone=False, window=3, free_threads=3),
+    )
+    for name in "abcd":
+        backlog.add(name)
+    for _ in range(2):
+        taken = backlog.take_for(hand)
+        assert taken == ["a", "b", "c"]
+        assert backlog.take_back(taken, were_alone=False) == []
+    hand.in_flight = {1: "x"}
+    assert backlog.take_for(hand) == []
+    hand.in_flight = {}
+    assert backlog.take_for(hand) == ["c"]
+    hand.in_flight = {2: "c"}
+    assert hand.is_alone
+    assert backlog.take_for(hand) == []
+    assert backlog.take_back(["c"], were_alone=True) == ["c"]
+    backlog.put_back("z")
+    assert len(backlog) == 4
+    assert backlog.take_away(lambda name: name in "az") == ["a", "z"]
+    assert len(backlog) == 2
+
+
+def test_an_end_before_the_beginning_needs_no_link():
+    """There is nobody to be ended."""
+    hand = Hand(None, lambda: None, 0, 1)
+    hand.kill()
+    hand.nudge()
+
+
+def test_a_worker_that_is_not_needed_any_more_need_not_come():
+    """It might never."""
+    killed = threading.Event()
+
+    class NeverComing(LocalLink):
+        def start(self):
+            coming.set()
+            killed.wait(PATIENCE)
+            raise WorkerLost("killed")
+
+        def kill(self):
+            killed.set()
+
+    coming = threading.Event()
+    with Dispatcher(1, engine=Local(NeverComing)) as pool:
+        future = pool.submit(jobs.double, 1)
+        coming.wait(PATIENCE)
+        pool.shutdown(wait=False, cancel_futures=True)
+        assert future.cancelled()
+    assert killed.is_set()
+
+
+def test_one_that_is_ended_before_it_is_there_is_ended_then():
+    """There was nobody to be told."""
+    told = []
+    link = SimpleNamespace(kill=lambda: told.append("kill"), start=lambda: told.append("start"))
+    hand = Hand(None, lambda: link, 0, 1)
+    hand.kill()
+    assert hand._started() is link
+    assert told == ["kill", "start"]
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_some_starts_may_come_to_nothing(monkeypatch, times):
+    """A machine may have gone; but where they always do, the run ends."""
+    monkeypatch.setattr(hands, "_PAUSE", 0.01)
+
+    class Failing(LocalLink):
+        starts = 0
+
+        def start(self):
+            Failing.starts += 1
+            if Failing.starts <= times:
+                raise WorkerLost("it did not come")
+
+    with Dispatcher(1, engine=Local(Failing)) as pool:
+        future = pool.submit(jobs.double, 1)
+        if times < 3:
+            assert future.result(PATIENCE) == 2
+        else:
+            with pytest.raises(WorkerLost, match="it did not come"):
+                future.result(PATIENCE)
+
+
+@pytest.mark.parametrize("when", ["open", "exchange"])
+def test_whatever_goes_wrong_with_a_link_nobody_waits_for_ever(monkeypatch, when):
+    """What it had is given out again."""
+    monkeypatch.setattr(hands, "_PAUSE", 0.01)
+    wrong, killed = [when], []
+
+    class Wrong(LocalLink):
+        def __init__(self, spec):
+            self.fail("open")
+            super().__init__(spec)
+
+        def fail(self, at):
+            if wrong == [at]:
+                wrong.clear()
+                raise OSError("no")
+
+        def exchange(self, order):
+            if order.parcels:
+                self.fail("exchange")
+            return super().exchange(order)
+
+        def kill(self):
+            killed.append(self)
+            super().kill()
+
+    with Dispatcher(2, engine=Local(Wrong)) as pool:
+        assert [*pool.map(jobs.double, range(5))] == [0, 2, 4, 6, 8]
+    assert len(killed) == (when == "exchange")
+
+
+def test_what_a_worker_has_not_begun_goes_to_one_that_is_free():
+    """However it was given out at first."""
+    began = time.monotonic()
+    with Dispatcher(4, engine=Local(LateLink, workers=2)) as pool:
+        slow = [pool.submit(jobs.after, 1.5) for _ in range(3)]
+        quick = [pool.submit(jobs.after, 0.01) for _ in range(3)]
+        assert [future.result(PATIENCE) for future in quick] == [0.01] * 3
+        assert time.monotonic() - began < 1.4
+        assert [future.result(PATIENCE) for future in slow] == [1.5] * 3
+
+
+class LateLink(LocalLink):
+    """The second one comes late: the first has all that it may have."""
+
+    made = 0
+
+    def start(self):
+        LateLink.made += 1
+        if LateLink.made == 2:
+            time.sleep(0.3)
+        super().start()
