@@ -95,6 +95,15 @@ def raise_unpicklable(_):
     raise UnpicklableError("no, with Authorization: Bearer sk-planted-error", response=response)
 
 
+def raise_with_key(_):
+    raise ValueError("Incorrect API key provided: sk-planted-argument", {"api_key": "sk-planted-x"})
+
+
+def ask_by_key(url):
+    """By a query, as some providers want it; the error has the address."""
+    requests.get(f"{url}/nothing?api_key=sk-planted-query", timeout=30).raise_for_status()
+
+
 def give_lock(_):
     import threading
 

@@ -120,7 +120,9 @@ def test_functions_are_forgotten_in_time():
             "engine='clouds': choose 'processes' or 'ray', or leave it out for threads",
         ),
         ({"engine": "processes", "workers": 0}, "workers=0: give a whole number of processes"),
-        ({"workers": 2}, "workers=2: it goes with the name of an engine"),
+        ({"workers": 2}, "workers=2: it goes with the name of an engine, or an executor"),
+        ({"engine": 5}, "engine=5: give a name, threadllm.connect(...) or an executor"),
+        ({"engine": Dispatcher(1)}, "engine=Dispatcher(...): it runs threads here"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(options, says):

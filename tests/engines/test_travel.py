@@ -1,5 +1,7 @@
 """What goes from process to process, and how what cannot is refused."""
 
+import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -7,11 +9,14 @@ import threading
 import pytest
 
 import threadllm
+from tests.contrib.support import PROJECT
 from tests.dispatcher.support import python
 from tests.engines import jobs
+from tests.engines.local import Local, LocalLink
 from threadllm import Dispatcher, OptionError, RemoteError
 from threadllm.engines import travel
 from threadllm.engines.failures import error_of, failure_of
+from threadllm.simulator import Simulator
 
 ENGINE = {"engine": "processes", "workers": 1, "max_workers": 2}
 LOCK = threading.Lock()
@@ -130,3 +135,63 @@ def test_errors_are_raised_as_what_they_were():
     assert type(other) is RemoteError
     assert (other.kind, other.status) == ("tests.engines.jobs.UnpicklableError", 422)
     assert "planted" not in f"{other} {other.__cause__}"
+
+
+def test_no_key_goes_over_the_wire():
+    """Neither of requests nor of errors; what is in items and values is their owner's."""
+    tape = []
+
+    class Tapped(LocalLink):
+        def __init__(self, spec):
+            tape.append(spec)
+            super().__init__(spec)
+
+        def exchange(self, order):
+            report = super().exchange(order)
+            tape.extend((order, report))
+            return report
+
+    failing = [jobs.raise_unpicklable, jobs.raise_with_key, jobs.ask_by_key]
+    with (
+        Simulator(api_keys=["sk-planted-engine"]) as sim,
+        Simulator(api_keys=["sk-planted-other"]) as refusing,
+        Dispatcher(2, engine=Local(Tapped), on_stop="continue") as pool,
+    ):
+        [fine] = pool.outcomes(jobs.ask, [sim.base_url])
+        [refused] = pool.outcomes(jobs.ask, [refusing.base_url])
+        failed = [one for fn in failing for one in pool.outcomes(fn, [refusing.base_url])]
+    assert fine.ok
+    assert refused.error.status == 401
+    assert not any(one.ok for one in failed)
+    wire = pickle.dumps(tape)
+    assert len(tape) > 5
+    assert b"HTTPError" in wire  # it is looked at in the right place
+    assert b"planted" not in wire
+
+
+def test_djangos_models_travel(tmp_path):
+    """Once its settings are there, in each worker; which may ask the database, too."""
+    code = """
+import django, threadllm
+django.setup()
+from django.core.management import call_command
+from articles.models import Article, Author
+call_command("migrate", run_syncdb=True, verbosity=0)
+author = Author.objects.create(name="Ada")
+Article.objects.bulk_create(Article(author=author, text=str(n)) for n in range(20))
+
+def call(article):
+    return article, Article.objects.select_related("author").get(pk=article.pk).author.name
+
+engine = threadllm.connect("processes", workers=2, init="django:setup")
+articles = list(Article.objects.all())
+assert threadllm.map(call, articles, engine=engine) == [(one, "Ada") for one in articles]
+print("as they were")
+"""
+    env = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "ARTICLES_SQLITE": str(tmp_path / "articles.db"),
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path]),
+    }
+    assert python(code, env=env) == "as they were\n"

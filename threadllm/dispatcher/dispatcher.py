@@ -32,7 +32,7 @@ from threadllm.journal import checked_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
 
     from threadllm.clock import Clock
     from threadllm.dispatcher.hiring import Engine
@@ -86,8 +86,8 @@ class Dispatcher(Closing):
         clock: Where the time comes from; tests may bring their own.
         engine: "processes" runs calls in several processes of this machine, `max_workers` in all,
             where one is too few for the work of sending and parsing; "ray" in those of a Ray
-            cluster. See `threadllm.connect` for more of it.
-        workers: How many processes an engine is asked for by its name.
+            cluster; an executor, such as loky's, in its. See `threadllm.connect` for more of it.
+        workers: How many processes an engine is asked for that is a name or an executor.
 
     Raises:
         OptionError: An option that cannot be meant. It is a ValueError.
@@ -113,7 +113,7 @@ class Dispatcher(Closing):
         deadline: float | None = None,
         grace: float = DEFAULT_GRACE,
         clock: Clock = SYSTEM,
-        engine: Engine | str | None = None,
+        engine: Engine | Executor | str | None = None,
         workers: int | None = None,
     ) -> None:
         options: Options = {

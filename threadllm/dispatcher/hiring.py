@@ -6,6 +6,7 @@ Engines stand above this room, and say here by what names they are to be had.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from threadllm.exceptions import OptionError
@@ -83,7 +84,9 @@ class Engine(Protocol):
         """
 
 
-_ENGINES: dict[str, Callable[[int | None], Engine]] = {}  # filled when the package is imported
+# Filled when the package is imported.
+_ENGINES: dict[str, Callable[[int | None], Engine]] = {}
+_ADOPTING: list[Callable[[Executor, int | None], Engine]] = []
 
 
 def offer(name: str, make: Callable[[int | None], Engine]) -> None:
@@ -91,11 +94,16 @@ def offer(name: str, make: Callable[[int | None], Engine]) -> None:
     _ENGINES[name] = make
 
 
-def checked_engine(engine: Engine | str | None, workers: int | None) -> Engine | None:
+def adopt(make: Callable[[Executor, int | None], Engine]) -> None:
+    """Let an executor be an engine; one is made of it for so many workers."""
+    _ADOPTING.append(make)
+
+
+def checked_engine(engine: Engine | Executor | str | None, workers: int | None) -> Engine | None:
     """The engine, or None for threads of this process.
 
     Raises:
-        OptionError: There is none by that name, or the number of workers cannot be meant.
+        OptionError: It is none, or the number of workers cannot be meant.
     """
     if workers is not None and (type(workers) is not int or workers < 1):
         raise OptionError(f"workers={workers!r}: give a whole number of processes, 1 or more")
@@ -104,6 +112,10 @@ def checked_engine(engine: Engine | str | None, workers: int | None) -> Engine |
             names = " or ".join(map(repr, _ENGINES))
             raise OptionError(f"engine={engine!r}: choose {names}, or leave it out for threads")
         return _ENGINES[engine](workers)
+    if isinstance(engine, Executor):
+        return _ADOPTING[-1](engine, workers)
     if workers is not None:
-        raise OptionError(f"workers={workers}: it goes with the name of an engine")
+        raise OptionError(f"workers={workers}: it goes with the name of an engine, or an executor")
+    if not (engine is None or hasattr(engine, "hire")):
+        raise OptionError(f"engine={engine!r}: give a name, threadllm.connect(...) or an executor")
     return engine

@@ -17,6 +17,7 @@ from threadllm.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
 
     from threadllm.clock import Clock
     from threadllm.dispatcher.hiring import Engine
@@ -52,7 +53,7 @@ class Options(TypedDict, total=False):
     deadline: float | None
     grace: float
     clock: Clock
-    engine: Engine | str | None
+    engine: Engine | Executor | str | None
     workers: int | None
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("concurrent.futures")  # where a pool says that a callback went wrong
 _STARTS = 3  # in a row that come to nothing: then no worker is to be had
+_MOMENT = 0.02  # seconds
 _COME = Order([], {}, [], 0.0)  # to a worker: it is needed
 
 
@@ -47,14 +48,22 @@ class Fleet:
         number: How many workers there are at most.
         open_link: Starts one.
         init: What each calls first.
+        is_told: Whether they can be told more while they work.
     """
 
     def __init__(
-        self, post: Post, number: int, open_link: Callable[[Spec], Link], init: str | None
+        self,
+        post: Post,
+        number: int,
+        open_link: Callable[[Spec], Link],
+        init: str | None,
+        *,
+        is_told: bool = True,
     ) -> None:
         self._post = post
         self._crew = post.crew
-        self._packer = Packer(post, init, number)
+        self._packer = Packer(post, init, number, leases=is_told)
+        self._is_told = is_told
         self._taker = Taker(post.terms, post.crew)
         self._open_link = open_link
         self._number = number
@@ -109,7 +118,8 @@ class Fleet:
             free = sum(one.is_free for one in self._hands)
             if index < self._number and len(self._backlog) > free:
                 spec = self._packer.spec(index)
-                hand = Hand(self, partial(self._open_link, spec), index, spec.max_workers)
+                link = partial(self._open_link, spec)
+                hand = Hand(self, link, index, spec.max_workers, is_told=self._is_told)
                 self._hands.append(hand)
             self._news.notify_all()
         if hand is None:
@@ -168,6 +178,8 @@ class Fleet:
             with self._lock:
                 if self._backlog and not hand.is_up:
                     return _COME
+                if not hand.is_told:
+                    self._gather(hand)
                 tasks = self._backlog.take_for(hand)
                 other = self._backlog.recall_for(hand)
                 is_idle = not (tasks or hand.in_flight or hand.stops)
@@ -250,6 +262,11 @@ class Fleet:
             idle = next((hand for hand in self._hands if hand.could_do_more), None)
         if idle is not None:
             idle.nudge()
+
+    def _gather(self, hand: Hand) -> None:
+        """Wait a moment for more, where what there is would be all for long."""
+        if 0 < len(self._backlog) < hand.window:
+            self._news.wait_for(lambda: len(self._backlog) >= hand.window, _MOMENT)
 
     def _taken_away(self, which: Callable[[Task[Any]], bool]) -> Iterator[Task[Any]]:
         with self._lock:

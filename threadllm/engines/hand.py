@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from threadllm.quota import Pause, Units
 
 _AHEAD = 1.5  # times its threads: what it has, so that none of them waits for its next item
+_CHUNK = 2.0  # likewise, where it takes no more until all that has ended
 _PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before another worker is started
 
 
@@ -49,9 +50,12 @@ class Hand:
         open_link: Starts the worker.
         index: Which of them it is.
         threads: How many it has.
+        is_told: Whether it is told more while it works; else it does one order after another, each
+            to its end, and remembers none.
 
     Attributes:
         window: How many items it may have.
+        is_told: See above.
         in_flight: Those that it has, by their parcels' numbers.
         knows: The functions that it has been sent; its thread's alone.
         stops: What it is to be told of runs that have ended.
@@ -68,8 +72,17 @@ class Hand:
     deaths = 0
     is_alone = is_up = has_left = False
 
-    def __init__(self, boss: Boss, open_link: Callable[[], Link], index: int, threads: int) -> None:
-        self.window = max(threads + 1, int(_AHEAD * threads))
+    def __init__(
+        self,
+        boss: Boss,
+        open_link: Callable[[], Link],
+        index: int,
+        threads: int,
+        *,
+        is_told: bool = True,
+    ) -> None:
+        self.window = max(threads + 1, int((_AHEAD if is_told else _CHUNK) * threads))
+        self.is_told = is_told
         self.in_flight: dict[int, Task[Any]] = {}
         self.knows: OrderedDict[int, None] = OrderedDict()
         self.stops: list[Stop] = []
@@ -129,8 +142,8 @@ class Hand:
     @property
     def to_spare(self) -> int:
         """How many items it has for which it has no threads, and which it need not keep."""
-        is_asked = bool(self.recalls) or self.is_alone
-        return 0 if is_asked else len(self.in_flight) - self._threads
+        keeps = bool(self.recalls) or self.is_alone or not self.is_told
+        return 0 if keeps else len(self.in_flight) - self._threads
 
     def is_to_be_told(self, stop: Stop) -> bool:
         """Whether it has something of that run, and has not been told this: now it will be."""
@@ -144,7 +157,10 @@ class Hand:
         try:
             while (order := self._boss.next_order(self)) is not None:
                 try:
-                    report = (self._link or self._started()).exchange(order)
+                    if self._link is None:  # the order is to come, and no more
+                        self._start()
+                        continue
+                    report = self._link.exchange(order)
                 except Exception as error:  # whatever it is, nobody may wait for ever
                     self._boss.lose(self, self._lost(error))
                     self._boss.pause(min(_PAUSE * 2 ** min(self.deaths - 1, 10), _LONGEST_PAUSE))
@@ -155,14 +171,12 @@ class Hand:
                 self._link.close()
             self._boss.leave(self)
 
-    def _started(self) -> Link:
-        """The way to a worker that has come to work."""
+    def _start(self) -> None:
         link = self._link = self._open_link()
         if self._was_killed:  # meanwhile
             link.kill()
         link.start()
         self.is_up = True
-        return link
 
     def _lost(self, error: Exception) -> WorkerLost:
         """How it has lost its worker; it has none any more."""

@@ -55,6 +55,8 @@ class Orders:
             pauses, hand.pauses = hand.pauses, []
             recalls, hand.recalls = hand.recalls, []
         parcels = [parcel for parcel, _ in packed]
+        if not hand.is_told:
+            hand.knows.clear()
         functions = functions_for(hand.knows, packed)
         lent, wait = self._lender.lend_to(hand, _WAIT)
         return Order(parcels, functions, stops, wait, lent, pauses, recalls)

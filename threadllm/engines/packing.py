@@ -52,12 +52,13 @@ class Packer:
         post: What they are hired for.
         init: What each calls first.
         number: How many there are.
+        leases: Whether they are lent what limits allow; else each has its part.
 
     Raises:
         OptionError: An option that cannot be sent.
     """
 
-    def __init__(self, post: Post, init: str | None, number: int) -> None:
+    def __init__(self, post: Post, init: str | None, number: int, *, leases: bool) -> None:
         options: Mapping[str, Any] = post.options
         if options.get("clock", SYSTEM) is not SYSTEM:
             raise OptionError("clock: workers of an engine have the time of their machine")
@@ -65,6 +66,7 @@ class Packer:
         self._init = init
         self._max_workers = post.max_workers
         self._number = number
+        self._leases = leases
         self._quotas = quotas_of(post.terms)
         self._lock = threading.Lock()  # guards what follows
         self._functions: OrderedDict[int, Packed] = OrderedDict()  # by their identity
@@ -81,14 +83,14 @@ class Packer:
             OptionError: Something in the options cannot be sent.
         """
         quotas = {
-            name: quota.settings.with_part_of_slots(self._number, index)
+            name: quota.settings.part(self._number, index, of_rates=not self._leases)
             for name, quota in self._quotas.items()
         }
         try:
             options = pack(self._options)
         except TypeError as error:
             raise OptionError(f"an option cannot be sent to another process: {error}") from None
-        return Spec(self._init, self.threads_of(index), options, quotas)
+        return Spec(self._init, self.threads_of(index), options, quotas, self._leases)
 
     def check(self, fn: Callable[..., Any]) -> None:
         """See that a function can be sent.

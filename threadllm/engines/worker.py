@@ -48,12 +48,14 @@ class Spec(NamedTuple):
         max_workers: Its threads.
         options: Of its dispatcher, packed.
         quotas: What its quotas are to be; "" names that of the dispatcher.
+        leases: Whether it is lent what they allow.
     """
 
     init: str | None
     max_workers: int
     options: bytes
     quotas: Mapping[str, Settings]
+    leases: bool = True
 
 
 class Worker:
@@ -71,7 +73,10 @@ class Worker:
         self._news = threading.Condition()  # its lock guards the next two
         self._ended: list[tuple[int, Task[Any] | BaseException]] = []
         self._nudged = False
-        quotas = {name: LeasedQuota(one, self.nudge) for name, one in spec.quotas.items()}
+        quotas = {
+            name: LeasedQuota(one, self.nudge, lent=spec.leases)
+            for name, one in spec.quotas.items()
+        }
         self._quotas = quotas
         others = {name: quota for name, quota in quotas.items() if name}
         self._pool = _Pool(

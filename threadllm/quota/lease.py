@@ -113,11 +113,13 @@ class LeasedQuota(Quota):
     Args:
         settings: The whole's, but for the slots.
         want: Called when something is wanted, or is to be told, with locks held.
+        lent: Whether units of its limits are lent; else they are its own.
     """
 
-    def __init__(self, settings: Settings, want: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, want: Callable[[], None], *, lent: bool = True) -> None:
         super().__init__(**settings.arguments())
         self._want = want
+        self._lent = lent
         self._told: dict[tuple[str, str], float] = {}  # until when pauses last that are known
 
     def wanted(self) -> list[Units]:
@@ -175,6 +177,8 @@ class LeasedQuota(Quota):
             ]
 
     def _limits(self) -> list[Limited]:
+        if not self._lent:
+            return super()._limits()
         return [
             Lease(kind, period, figure, self._want)
             for kind, period, figure, _ in self.settings.stated()

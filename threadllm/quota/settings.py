@@ -74,9 +74,14 @@ class Settings:
         """As they are given to a quota."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def with_part_of_slots(self, number: int, index: int) -> Settings:
-        """The same for one of so many processes, which share the slots."""
-        return replace(self, concurrency=max(1, part(self.concurrency, number, index)))
+    def part(self, number: int, index: int, *, of_rates: bool) -> Settings:
+        """The same for one of so many processes, which share the slots, and perhaps the rates."""
+        slots = max(1, part(self.concurrency, number, index))
+        if not of_rates:
+            return replace(self, concurrency=slots)
+        rates = {name: rate / number for name in _RATES if (rate := getattr(self, name))}
+        burst = self.burst and max(1, part(self.burst, number, index))
+        return replace(self, concurrency=slots, burst=burst, **rates)
 
     def stated(self) -> Iterator[tuple[Kind, float, float, float]]:
         """The limits: what each counts, for how many seconds, its figure, and what may burst.
