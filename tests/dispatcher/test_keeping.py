@@ -250,10 +250,11 @@ def test_whatever_the_journal_raises_nobody_waits_for_ever(path, monkeypatch, ca
     """The item is as good as not done, and the rest goes on."""
     record = OpenJournal.record
 
-    def broken(journal, name, outcome, **options):
-        if outcome.item == 1:
+    def broken(journal, ended):
+        ended = [*ended]
+        if any(outcome.item == 1 for _, outcome, _ in ended):
             raise MemoryError
-        record(journal, name, outcome, **options)
+        record(journal, ended)
 
     monkeypatch.setattr(OpenJournal, "record", broken)
     seen = outcomes(path, Buying(), range(3))

@@ -1,5 +1,6 @@
 """The same code over processes, or over Ray: nothing else is changed."""
 
+import itertools
 import os
 import threading
 import time
@@ -10,7 +11,9 @@ import pytest
 import threadllm
 from tests.dispatcher.support import python
 from tests.engines import jobs
+from tests.engines.local import Local
 from threadllm import Dispatcher
+from threadllm.journal.store import Store
 from threadllm.simulator import Simulator
 
 
@@ -90,6 +93,27 @@ def test_a_journal_remembers(there, tmp_path):
     assert not any(outcome.from_journal for outcome in first)
     assert all(outcome.from_journal for outcome in again)
     assert threadllm.map(jobs.double, range(20), journal=path) == [2 * n for n in range(20)]
+
+
+def test_what_a_worker_answers_at_once_is_written_at_once(tmp_path, monkeypatch):
+    """A journal writes it in one go: a disk may be slow."""
+    put, sizes = Store.put, []
+
+    def noted(store, rows):
+        sizes.append(len(rows))
+        put(store, rows)
+
+    monkeypatch.setattr(Store, "put", noted)
+    with Dispatcher(64, engine=Local()) as pool:
+        outcomes = pool.outcomes(jobs.after, [0.2] * 64, key=id_of(), journal=tmp_path / "run.db")
+        assert sum(one.ok for one in outcomes) == 64
+    assert sum(sizes) == 64
+    assert len(sizes) < 32
+
+
+def id_of():
+    numbers = itertools.count()
+    return lambda _: next(numbers)
 
 
 def test_a_deadline_ends_a_call(there):

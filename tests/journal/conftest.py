@@ -17,7 +17,7 @@ def outcome(value=None, error=None):
 def tell(journal, key, value=None, error=None, *, permanent=False):
     """Have an outcome written; the error that there was."""
     try:
-        journal.record(name_of(None, key), outcome(value, error), permanent=permanent)
+        journal.record([(name_of(None, key), outcome(value, error), permanent)])
     except JournalError as problem:
         return problem
     return None

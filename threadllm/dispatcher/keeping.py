@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -16,7 +17,7 @@ from threadllm.exceptions import JournalError
 from threadllm.journal import NO_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from threadllm.call import Run, Terms
     from threadllm.dispatcher.feed import Fed
@@ -96,16 +97,26 @@ class Keeping(Generic[T, R]):
         kept.ended_with = outcome = kept.task.outcome(kept.index, kept.key, kept.item)
         permanent = outcome.error is not None and self._terms.retry.is_final(outcome.error)
         kept.is_lost = True
+        gathered = getattr(_HERE, "gathered", None)
+        if gathered is None:
+            self.keep([(name, kept, permanent)])
+        else:
+            gathered.setdefault(self, []).append((name, kept, permanent))
+
+    def keep(self, ended: Sequence[tuple[Name, _Kept[T, R], bool]]) -> None:
+        """Write what has ended, with whether it has for good, and hand it back."""
         try:
             # Its thread begins no other call before that: a kill loses no more than are in flight.
-            self._journal.record(name, outcome, permanent=permanent)
-            kept.is_lost = False
+            self._journal.record((name, kept.outcome(), final) for name, kept, final in ended)
+            for _, kept, _ in ended:
+                kept.is_lost = False
         except JournalError as problem:
             another = problem.another
             if self._run.stop(lambda _: another()):
                 self._terms.look_again()
         finally:
-            self._let_go(name, kept)
+            for name, kept, _ in ended:
+                self._let_go(name, kept)
 
     def _let_go(self, name: Name, kept: _Kept[T, R]) -> None:
         """Hand an item back: the journal has it, or cannot have it, or need not."""
@@ -123,6 +134,22 @@ class Keeping(Generic[T, R]):
                     return
                 self._closes = True
             self._journal.close()
+
+
+_HERE = threading.local()  # what has ended within `kept_together`, in this thread
+
+
+@contextmanager
+def kept_together() -> Iterator[None]:
+    """Have all that ends within, in this thread, be written at once, and then handed back."""
+    gathered: dict[Keeping[Any, Any], list[tuple[Name, _Kept[Any, Any], bool]]] = {}
+    _HERE.gathered = gathered
+    try:
+        yield
+    finally:
+        del _HERE.gathered
+        for keeping, ended in gathered.items():
+            keeping.keep(ended)
 
 
 class _Kept(Generic[T, R]):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from threadllm.dispatcher.interrupts import before_threads_are_joined
+from threadllm.dispatcher.keeping import kept_together
 from threadllm.engines.backlog import Backlog
 from threadllm.engines.hand import Hand
 from threadllm.engines.lending import Lender, quotas_of
@@ -199,6 +200,10 @@ class Fleet:
         """Take what a worker says for what has become of its items."""
         self._taker.count(hand.gauges, report.figures)
         self._lender.take_in(hand, report)
+        with kept_together():
+            self._conclude(hand, report)
+
+    def _conclude(self, hand: Hand, report: Report) -> None:
         for envelope in report.envelopes:
             with self._lock:
                 task = hand.in_flight.pop(envelope.number)

@@ -26,7 +26,7 @@ from threadllm.providers import reply_of
 from threadllm.redaction import text_of, type_name, without_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from sqlite3 import Row
 
     from threadllm.clock import Clock
@@ -101,23 +101,22 @@ class OpenJournal:
         row = self._store.find(self._settings.version, name)
         return None if row is None or self._is_to_be_run(row) else _Entry(row, self)
 
-    def record(self, name: Name, outcome: Outcome[Any, Any], *, permanent: bool) -> None:
-        """Write an outcome; from any thread. It is on the disk when this returns.
+    def record(self, ended: Iterable[tuple[Name, Outcome[Any, Any], bool]]) -> None:
+        """Write outcomes; from any thread. They are on the disk when this returns.
 
         A value that JSON cannot hold is not kept: its row says why.
 
         Args:
-            name: Its item's.
-            outcome: What is to be remembered of it.
-            permanent: Whether an item that failed is not to be run again, unless all are.
+            ended: Of each item its name, what is to be remembered of it, and whether, if it failed,
+                it is not to be run again, unless all are.
 
         Raises:
-            JournalError: It could not be written, nor will anything else be.
+            JournalError: They could not be written, nor will anything else be.
         """
-        row = self._row(name, outcome, permanent=permanent)
+        rows = [self._row(*one) for one in ended]
         with self._lock:
             group = self._next
-            group.rows.append(row)
+            group.rows.extend(rows)
             while self._is_writing and not group.is_written:
                 group.changed.wait()
             if not group.is_written:
@@ -169,7 +168,7 @@ class OpenJournal:
                 group.changed.notify_all()
                 self._next.changed.notify()  # one of those is the next to write
 
-    def _row(self, name: Name, outcome: Outcome[Any, Any], *, permanent: bool) -> tuple[Any, ...]:
+    def _row(self, name: Name, outcome: Outcome[Any, Any], permanent: bool) -> tuple[Any, ...]:
         status, value, problem = "ok", None, None
         if outcome.error is not None:
             status, problem = "failed", _told_of(outcome.error)
