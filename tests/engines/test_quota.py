@@ -56,6 +56,21 @@ def test_a_pause_of_one_is_a_pause_of_all():
         assert pool.quota.line(sim.url, "m").gate.opens_at > 0  # it was told
 
 
+def test_each_keeps_to_its_part_of_what_only_the_provider_tells():
+    """All hear the same headers, which speak of the account: hardly a 429 comes of it."""
+    limits = Limits(requests_per_minute=1200, burst=20)
+    with Simulator(limits=limits) as sim, Dispatcher(16, **ENGINE) as pool:
+        assert all(one.ok for one in pool.outcomes(jobs.ask, [sim.base_url] * 80))
+        assert pool.totals.throttled <= 8
+
+
+def test_there_are_no_more_workers_than_slots():
+    """So that no more are in flight than may be: in all, and not in each."""
+    with Dispatcher(8, quota=Quota(1), engine="processes", workers=2) as pool:
+        places = {*pool.map(jobs.after_and_where, [0.05] * 8)}
+    assert len(places) == 1
+
+
 @pytest.fixture
 def leased():
     told = threading.Event()

@@ -45,6 +45,15 @@ def test_what_is_left_is_known():
     assert left(told) == 499
 
 
+def test_of_what_is_told_a_part_may_be_for_this_process():
+    """Of the figure, of what remains, and of what was learnt before; people are told the whole."""
+    learnt = Learnt()
+    told = Told(learnt, share=0.25)
+    assert hear(told, said(remaining=400.0)) == ["the provider allows 500 requests per minute"]
+    assert (left(told), told.limits["requests", 60.0].figure) == (100, 125)
+    assert Told(learnt, share=0.5).limits["requests", 60.0].figure == 250
+
+
 def test_where_it_does_not_say_what_remains_a_moments_worth_may_go():
     """As of any rate whose burst nobody has said."""
     told = Told(Learnt())

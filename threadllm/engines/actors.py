@@ -47,7 +47,7 @@ class Actors:
         """See `Engine.hire`."""
         _join(self.address)
         number = self.workers or int(ray.cluster_resources().get("CPU", 1))
-        return Fleet(post, min(number, post.max_workers), ActorLink, self.init)
+        return Fleet(post, number, ActorLink, self.init)
 
 
 class ActorLink:

@@ -44,7 +44,7 @@ class Chunks:
     def hire(self, post: Post) -> Workforce:
         """See `Engine.hire`."""
         told: int | None = getattr(self.executor, "_max_workers", None)  # as the standard ones say
-        number = min(self.workers or told or os.cpu_count() or 1, post.max_workers)
+        number = self.workers or told or os.cpu_count() or 1
         link = partial(ChunkLink, self.executor)
         return Fleet(post, number, link, self.init, is_told=False)
 

@@ -61,6 +61,10 @@ class Fleet:
         *,
         is_told: bool = True,
     ) -> None:
+        quotas = quotas_of(post.terms)
+        # Each has a thread, and a slot of each quota.
+        slots = [quota.concurrency for quota in quotas.values()]
+        number = min(number, post.max_workers, *slots)
         self._post = post
         self._crew = post.crew
         self._packer = Packer(post, init, number, leases=is_told)
@@ -74,7 +78,7 @@ class Fleet:
         self._hands: list[Hand] = []
         self._backlog = Backlog(self._hands)
         self._stopping = Stopping(self._lock, self._hands)
-        self._lender = Lender(quotas_of(post.terms), self._lock, self._hands)
+        self._lender = Lender(quotas, self._lock, self._hands)
         self._orders = Orders(post, self._packer, self._stopping, self._lender, self._lock)
         self._closed = False
         self._broken: str | None = None  # why no worker is to be had

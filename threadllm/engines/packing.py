@@ -90,7 +90,7 @@ class Packer:
             options = pack(self._options)
         except TypeError as error:
             raise OptionError(f"an option cannot be sent to another process: {error}") from None
-        return Spec(self._init, self.threads_of(index), options, quotas, self._leases)
+        return Spec(self._init, self.threads_of(index), options, quotas, self._number, self._leases)
 
     def check(self, fn: Callable[..., Any]) -> None:
         """See that a function can be sent.

@@ -45,8 +45,7 @@ class Processes:
 
     def hire(self, post: Post) -> Workforce:
         """See `Engine.hire`."""
-        number = self.workers or os.cpu_count() or 1
-        return Fleet(post, min(number, post.max_workers), ProcessLink, self.init)
+        return Fleet(post, self.workers or os.cpu_count() or 1, ProcessLink, self.init)
 
 
 class ProcessLink:

@@ -48,6 +48,7 @@ class Spec(NamedTuple):
         max_workers: Its threads.
         options: Of its dispatcher, packed.
         quotas: What its quotas are to be; "" names that of the dispatcher.
+        number: How many workers share them.
         leases: Whether it is lent what they allow.
     """
 
@@ -55,6 +56,7 @@ class Spec(NamedTuple):
     max_workers: int
     options: bytes
     quotas: Mapping[str, Settings]
+    number: int = 1
     leases: bool = True
 
 
@@ -74,7 +76,7 @@ class Worker:
         self._ended: list[tuple[int, Task[Any] | BaseException]] = []
         self._nudged = False
         quotas = {
-            name: LeasedQuota(one, self.nudge, lent=spec.leases)
+            name: LeasedQuota(one, self.nudge, number=spec.number, lent=spec.leases)
             for name, one in spec.quotas.items()
         }
         self._quotas = quotas

@@ -2,7 +2,8 @@
 
 They are lent in blocks of a hundredth of a second's worth, or as many as somebody waits for, so
 that in no second more are used than the limit allows and a block for each process. What is not
-used within a second goes back.
+used within a second goes back. Of a limit that only the provider tells, and each process hears for
+itself, each keeps to its part.
 """
 
 from __future__ import annotations
@@ -113,12 +114,16 @@ class LeasedQuota(Quota):
     Args:
         settings: The whole's, but for the slots.
         want: Called when something is wanted, or is to be told, with locks held.
+        number: How many such processes there are.
         lent: Whether units of its limits are lent; else they are its own.
     """
 
-    def __init__(self, settings: Settings, want: Callable[[], None], *, lent: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, want: Callable[[], None], *, number: int = 1, lent: bool = True
+    ) -> None:
         super().__init__(**settings.arguments())
         self._want = want
+        self._share = 1 / number
         self._lent = lent
         self._told: dict[tuple[str, str], float] = {}  # until when pauses last that are known
 

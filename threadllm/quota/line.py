@@ -53,6 +53,7 @@ class Line:
         *,
         adaptive: bool,
         paused: Callable[[], None],
+        share: float = 1.0,
     ) -> None:
         self.name = name
         self.origin = origin
@@ -60,7 +61,7 @@ class Line:
         self.entrance = Entrance(self)
         self.estimate = Estimate()
         self.gate = Gate()
-        self.told = Told(learnt)
+        self.told = Told(learnt, share)
         self._news = News(name)
         self._learning = Learning(origin, learnt, self._news, adaptive=adaptive)
         self.pace = self._learning.pace

@@ -122,6 +122,7 @@ class Quota:
         self._origins: dict[str, Origin] = {}
         self._lines: dict[tuple[str, str], Line] = {}  # read without the lock
         self._clock = SYSTEM
+        self._share = 1.0  # of what a provider tells
 
     def line(self, origin: str, model: str = "") -> Line:
         """The line of a model of an origin.
@@ -189,6 +190,7 @@ class Quota:
                 learnt(origin, model),
                 adaptive=self.settings.adaptive,
                 paused=self._paused,
+                share=self._share,
             )
             return line
 

@@ -27,19 +27,26 @@ _PERIODS = {MINUTE: "minute", DAY: "day"}
 class Told:
     """The limits of one line that its provider has told. The quota's lock guards them.
 
+    Args:
+        learnt: What was told before, and where it is kept.
+        share: How much of what is told is for this process.
+
     Attributes:
         limits: By what they count, and for how many seconds.
         scarce: Those of which much was used when it was last told: the others need no counting
             until they are told again.
     """
 
-    def __init__(self, learnt: Learnt) -> None:
+    def __init__(self, learnt: Learnt, share: float = 1.0) -> None:
         self.limits: dict[tuple[Kind, float], Limit] = {}
         self._learnt = learnt
+        self._share = share
         self._read_at = -math.inf  # a float is read without the lock
         for (kind, period), figure in [*learnt.limits.items()]:
-            burst = at_once(figure / period)
-            self.limits[kind, period] = Limit(kind, period, figure, burst, "provider")
+            part = figure * share
+            self.limits[kind, period] = Limit(
+                kind, period, part, at_once(part / period), "provider"
+            )
         self._ample: set[tuple[Kind, float]] = set()
         self.scarce = [*self.limits.values()]
 
@@ -70,13 +77,13 @@ class Told:
             place = said.kind, said.period
             left = said.remaining
             if left is not None:
-                left -= _units_since(permit, said.kind, charged)
-            limit = self.limits.get(place)
-            if limit is None and said.limit is not None:
-                burst = at_once(said.limit / said.period) if left is None else said.limit
-                limit = self.limits[place] = Limit(*place, said.limit, burst, "provider")
+                left = left * self._share - _units_since(permit, said.kind, charged)
+            limit, figure = self.limits.get(place), said.limit and said.limit * self._share
+            if limit is None and figure is not None:
+                burst = at_once(figure / said.period) if left is None else figure
+                limit = self.limits[place] = Limit(*place, figure, burst, "provider")
             if limit is not None:
-                limit.learn(said.limit or limit.figure, left, now)
+                limit.learn(figure or limit.figure, left, now)
                 is_ample = left is not None and left > _AMPLE * limit.figure
                 (self._ample.add if is_ample else self._ample.discard)(place)
             if said.limit is not None and self._learnt.limits.get(place) != said.limit:
