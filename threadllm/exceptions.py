@@ -118,10 +118,14 @@ class RemoteError(ThreadLLMError):
         message: What that said, without keys.
         status: The HTTP status that it carried, if it did.
         retry_after: Seconds that the provider asked to wait, if it did.
+        body: What the provider said, without keys, if that was JSON.
+        request_id: The provider's own name for the exchange, if it gave one.
     """
 
     status: int | None = None
     retry_after: float | None = None
+    body: object = None
+    request_id: str | None = None
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(kind, message)

@@ -6,10 +6,10 @@ through here first. The room knows spellings of secrets, and nothing of who hold
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from functools import cache
-from json import JSONDecodeError
 
 _HIDDEN = "[redacted]"
 _START = 80  # characters of a text that are quoted
@@ -109,7 +109,7 @@ def text_of(error: BaseException) -> str:
     text = "(its text cannot be had: its __str__ raises)"
     with suppress(Exception):
         text = str(error)
-    if isinstance(error, JSONDecodeError):
+    if isinstance(error, json.JSONDecodeError):
         start = redact(error.doc[: 2 * _START])  # a key may be half within
         text = f"{text}; it begins: {start[:_START]!r}"
     return redact(text)
@@ -131,3 +131,11 @@ def type_name(value: object) -> str:
     kind = type(value)
     prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return f"{prefix}{kind.__qualname__}"
+
+
+def json_without_keys(body: object) -> object:
+    """What a provider said, without keys; None where that is no JSON: errors may hold anything."""
+    try:
+        return json.loads(json.dumps(without_keys(body), allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return None

@@ -177,6 +177,32 @@ def test_a_page_instead_of_json_is_tried_again(run, monkeypatch):
     assert done.err.splitlines()[1] == "2 requests, 1 retry, 0 429s"
 
 
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [],
+        [Fault(status=404)],
+        [Fault(kind="error_200", status=400)],
+        [Fault(kind="html", body=HTML)],
+    ],
+)
+def test_in_other_processes_the_lines_are_the_same(run, monkeypatch, faults):
+    """The answers to what failed, too; the key is looked up there."""
+    monkeypatch.setenv("PLANTED_KEY", "sk-planted-0123456789")
+    lines = []
+    for engine in ([], ["--engine", "processes", "--workers", 1]):
+        with Simulator(api_keys=["sk-planted-0123456789"], faults=faults) as sim:
+            options = ["--base-url", sim.base_url, "--api-key-env", "PLANTED_KEY", *engine]
+            assert run([BATCH], *options, "--overwrite").status == bool(faults)
+        [line] = records_by_line()
+        response = line["response"]
+        body = response["body"] or {}
+        said = line["error"], body.get("choices"), body.get("error")
+        lines.append((line["custom_id"], response["status_code"], *said))
+    assert lines[0] == lines[1]
+    assert any(lines[0][2:])
+
+
 def test_where_nobody_listens_there_is_no_response(run):
     """The error's code is its type, and its text names host and port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -97,7 +97,8 @@ def bench(options: Namespace) -> int:
         if options.simulate is not None:
             stack.enter_context(simulated(options.simulate))
             options.base_url = None  # the environment has it
-        base_url, key = endpoint_of(options)
+        endpoint = endpoint_of(options)
+        base_url, key = endpoint.base_url, endpoint.key()
         chat = Chat(base_url, options.model, api_key=key, max_tokens=options.max_tokens)
         measuring = levels(
             chat,

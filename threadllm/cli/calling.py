@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from threadllm.cli.arguments import WORKERS
 from threadllm.cli.loading import accepts, load
 from threadllm.cli.simulating import simulated
 from threadllm.cli.working import Kind, add_options, work
@@ -39,12 +38,6 @@ def add_to(commands: Any) -> None:
         choices=["kwargs", "args"],
         help="an item's fields as keywords, or its elements as positionals",
     )
-    add(
-        "--engine",
-        choices=["processes"],
-        help="in processes of this machine, where one is too few (threads of one)",
-    )
-    add("--workers", type=WORKERS, metavar="N", help="how many of those (one for each core)")
     add("--key", metavar="FIELD", help="the field that names an item (id, else the line number)")
     add(
         "--simulate",
@@ -70,8 +63,7 @@ def call(options: Namespace) -> int:
         jobs = read(options.input, key=options.key, unpack=options.unpack)
         kind = Kind(_job(options.function), "id", _line_of)
         on_job: Callable[[Job], Any] = _on_jobs(function, options)
-        there = {"engine": options.engine, "workers": options.workers}
-        return work(jobs, on_job, kind, options, stdout=stdout, work_in=there)
+        return work(jobs, on_job, kind, options, stdout=stdout)
 
 
 def _job(target: str) -> str:

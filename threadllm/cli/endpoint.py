@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from threadllm.exceptions import OptionError
@@ -28,13 +28,35 @@ def add_options(command: ArgumentParser) -> None:
     )
 
 
-def endpoint_of(options: Namespace) -> tuple[str, str | None]:
-    """The base URL, and the key if there is one.
+class Endpoint(NamedTuple):
+    """An endpoint, which may go to another process: that looks up the key for itself.
+
+    Attributes:
+        base_url: Its address.
+        variable: The one that was named for its key; None for the usual one, if it is set.
+    """
+
+    base_url: str
+    variable: str | None
+
+    def key(self) -> str | None:
+        """The key, if there is one.
+
+        Raises:
+            OptionError: The variable holds none.
+        """
+        return _key(self.variable)
+
+
+def endpoint_of(options: Namespace) -> Endpoint:
+    """Where requests go.
 
     Raises:
         OptionError: An address that there cannot be, or a variable that holds no key.
     """
-    return _base_url(options.base_url), _key(options.api_key_env)
+    endpoint = Endpoint(_base_url(options.base_url), options.api_key_env)
+    endpoint.key()
+    return endpoint
 
 
 def _base_url(given: str | None) -> str:

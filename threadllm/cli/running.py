@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from threadllm.cli.endpoint import add_options as add_options_of_endpoint
 from threadllm.cli.endpoint import endpoint_of
 from threadllm.cli.working import Kind, add_options, work
-from threadllm.exceptions import EarlierFailure, ThreadLLMError
+from threadllm.exceptions import EarlierFailure, RemoteError, ThreadLLMError
 from threadllm.jobs import join, read_requests, result_line
 from threadllm.providers import ERRORS, parse_body
 from threadllm.redaction import redact, text_of, type_name, without_keys
@@ -16,10 +17,11 @@ from threadllm.transport import bearer, session
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
 
+    from threadllm.cli.endpoint import Endpoint
     from threadllm.jobs import BatchRequest, Job
     from threadllm.outcome import Outcome
+    from threadllm.transport.bearer import Authorizing
 
 _EXCERPT = 200  # bytes of an answer that an error quotes
 
@@ -48,9 +50,12 @@ class Answer(NamedTuple):
 class NoJSONError(ThreadLLMError):
     """An answer that promised well and holds no JSON: a proxy's page, or nothing. Tried again."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.flaw)
-        self.answer = answer
+    def __init__(self, status: int, request_id: str | None, start: str) -> None:
+        super().__init__(status, request_id, start)  # of which another process can make it anew
+        self.answer = Answer(status, request_id, None, start)
+
+    def __str__(self) -> str:
+        return self.answer.flaw
 
 
 def add_to(commands: Any) -> None:
@@ -70,23 +75,51 @@ def add_to(commands: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Run the command; its exit status."""
-    base_url, key = endpoint_of(options)
+    endpoint = endpoint_of(options)
     jobs = read_requests(options.input, model=options.model)
-    kind = Kind(f"threadllm run at {redact(base_url)}", "custom_id", _line_of)
-    return work(jobs, _sender(base_url, key), kind, options, retried=(NoJSONError,))
+    kind = Kind(f"threadllm run at {redact(endpoint.base_url)}", "custom_id", _line_of)
+    return work(jobs, Sender(endpoint), kind, options, retried=(NoJSONError,))
 
 
-def _sender(base_url: str, key: str | None) -> Callable[[Job], Answer]:
-    auth = bearer(key) if key else None
+@dataclass(frozen=True)
+class Sender:
+    """Sends a line's request, and hands back the answer; perhaps in another process."""
 
-    def send(job: Job) -> Answer:
+    endpoint: Endpoint
+
+    def __call__(self, job: Job) -> Answer:
+        """Send it.
+
+        Raises:
+            NoJSONError: The answer holds no JSON, and promised well.
+        """
         request = cast("BatchRequest", job.item)
-        answer = _answer(session().post(join(base_url, request.path), json=request.body, auth=auth))
+        url = join(self.endpoint.base_url, request.path)
+        answer = _answer(session().post(url, json=request.body, auth=self._auth))
         if answer.body is None and answer.status not in ERRORS:
-            raise NoJSONError(answer)
+            raise NoJSONError(answer.status, answer.request_id, answer.start)
         return answer
 
-    return send
+    @cached_property
+    def _auth(self) -> Authorizing | None:
+        key = self.endpoint.key()
+        return bearer(key) if key else None
+
+    def __reduce__(self) -> tuple[type[Sender], tuple[Endpoint]]:
+        """No key goes along: the environment there has it."""
+        return Sender, (self.endpoint,)
+
+
+def _answer_to(error: BaseException) -> Answer | None:
+    """What came back, as far as an error knows: one of another run, or another process, too."""
+    response = getattr(error, "response", None)  # of an HTTP error
+    if response is not None:
+        return _answer(response)
+    status, body = getattr(error, "status", None), getattr(error, "body", None)
+    if status is not None and body is not None:
+        return Answer(status, getattr(error, "request_id", None), body, "")
+    answer: Answer | None = getattr(error, "answer", None)
+    return answer
 
 
 def _answer(response: Any) -> Answer:
@@ -100,13 +133,9 @@ def _line_of(outcome: Outcome[Job, Answer]) -> tuple[dict[str, object], str | No
     error = outcome.error
     if error is None:
         return made(**_fields(outcome.unwrap())), None
-    what, text = type_name(error), text_of(error)
-    response = getattr(error, "response", None)  # of an HTTP error
-    answer = getattr(error, "answer", None) if response is None else _answer(response)
-    if isinstance(error, EarlierFailure):
+    what, text, answer = type_name(error), text_of(error), _answer_to(error)
+    if isinstance(error, (EarlierFailure, RemoteError)):
         what, text = error.kind, error.message
-        if error.status is not None and error.body is not None:
-            answer = Answer(error.status, error.request_id, error.body, "")
     line = made(error=(what, text)) if answer is None else made(**_fields(answer, failed=True))
     return line, f"{what}: {text}"
 

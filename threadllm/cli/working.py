@@ -7,7 +7,6 @@ import signal
 import stat
 import sys
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threadllm.cli.arguments import NUMBER, POSITIVE, WHOLE, WORKERS, failures
@@ -23,7 +22,7 @@ from threadllm.retry import Retry
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from threadllm.jobs import Job, Refused
@@ -75,6 +74,12 @@ def add_options(command: ArgumentParser) -> None:
         metavar="N",
         help="calls, and requests in flight, at a time (%(default)s)",
     )
+    add(
+        "--engine",
+        choices=["processes", "ray"],
+        help="in processes of this machine, or of a Ray cluster, where one is too few",
+    )
+    add("--workers", type=WORKERS, metavar="N", help="how many of those (one for each core)")
     add(
         "--retries",
         type=WHOLE,
@@ -141,7 +146,6 @@ def work(
     *,
     retried: tuple[type[Exception], ...] = (),
     stdout: BinaryIO | None = None,
-    work_in: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Run a function over jobs, write a line for each outcome, and sum up on stderr.
 
@@ -151,7 +155,6 @@ def work(
         kind: What work it is.
         options: Those of `add_options`, and `input`.
         retried: Errors of the function's own that are tried again.
-        work_in: Whose processes do it, as arguments of a dispatcher.
         stdout: Where results go if the output is `-`; `sys.stdout.buffer` by default.
 
     Returns:
@@ -175,7 +178,8 @@ def work(
         progress=not options.no_progress,
         deadline=options.deadline,
         grace=options.grace,
-        **work_in,
+        engine=options.engine,
+        workers=options.workers,
     )
     report, began = Report(options.output), SYSTEM.monotonic()
     try:

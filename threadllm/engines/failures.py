@@ -1,8 +1,8 @@
 """Errors, told in one process and raised in another.
 
 What is raised is of the type that it was, if that can be made of the same arguments and says the
-same; else a `threadllm.RemoteError`. Either has `status` and `retry_after`, and the traceback of
-where it came up as its cause.
+same; else a `threadllm.RemoteError`. Either has `status`, `retry_after`, `body` and `request_id`,
+and the traceback of where it came up as its cause.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threadllm.clock import SYSTEM
 from threadllm.engines.wire import Failure
 from threadllm.exceptions import RemoteError
 from threadllm.providers import reply_of, seconds_to_wait
-from threadllm.redaction import redact, text_of
+from threadllm.redaction import json_without_keys, redact, text_of
 
 if TYPE_CHECKING:
     from threadllm.providers import Reply
@@ -39,6 +39,8 @@ def failure_of(error: BaseException) -> Failure:
         args,
         None if reply is None else reply.status,
         None if reply is None else seconds_to_wait(reply, now=SYSTEM.time()),
+        None if reply is None else json_without_keys(reply.body),
+        None if reply is None else reply.headers.get("x-request-id"),
         redact("".join(traceback.format_exception(error)))[-_LONGEST:],
     )
 
@@ -51,7 +53,7 @@ def error_of(failure: Failure) -> BaseException:
             f"{failure.module}.{failure.name}".removeprefix("builtins."), failure.message
         )
     with suppress(Exception):  # what refuses attributes does without
-        for name in ("status", "retry_after"):
+        for name in ("status", "retry_after", "body", "request_id"):
             if getattr(error, name, None) is None:
                 setattr(error, name, getattr(failure, name))
     error.__cause__ = _ElsewhereError(failure.traceback)

@@ -77,6 +77,8 @@ class Failure(NamedTuple):
         args: What it was made of, if that is all texts and numbers.
         status: The HTTP status that it carries.
         retry_after: Seconds that the provider asks to wait.
+        body: What the provider said, if that is JSON.
+        request_id: Its own name for the exchange.
         traceback: As it would be printed.
     """
 
@@ -86,6 +88,8 @@ class Failure(NamedTuple):
     args: tuple[object, ...] | None
     status: int | None
     retry_after: float | None
+    body: object
+    request_id: str | None
     traceback: str
 
 

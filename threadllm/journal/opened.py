@@ -23,7 +23,7 @@ from threadllm.journal.names import NO_KEY, Name, name_of
 from threadllm.journal.store import Store, check, unusable
 from threadllm.outcome import Outcome, Usage
 from threadllm.providers import reply_of
-from threadllm.redaction import text_of, type_name, without_keys
+from threadllm.redaction import json_without_keys, text_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -258,14 +258,6 @@ def _told_of(error: BaseException) -> Mapping[str, object]:
         "kind": type_name(error),
         "message": text_of(error),
         "status": None if reply is None else reply.status,
-        "body": None if reply is None else _as_json(reply.body),
+        "body": None if reply is None else json_without_keys(reply.body),
         "request_id": None if reply is None else reply.headers.get("x-request-id"),
     }
-
-
-def _as_json(body: object) -> object:
-    """What a provider said, without keys; None where that is no JSON: errors may hold anything."""
-    try:
-        return json.loads(json.dumps(without_keys(body), allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
-        return None

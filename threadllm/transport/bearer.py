@@ -9,8 +9,10 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
+    Authorizing = Callable[[PreparedRequest], PreparedRequest]
 
-def bearer(key: str) -> Callable[[PreparedRequest], PreparedRequest]:
+
+def bearer(key: str) -> Authorizing:
     """What `auth=` takes of requests; a header alone would be overridden by a .netrc."""
 
     def authorize(request: PreparedRequest) -> PreparedRequest:
