@@ -143,7 +143,7 @@ def test_as_many_workers_as_there_are_cores(threads):
 
     with Dispatcher(64, engine=Silent()) as pool:
         assert pool.submit(jobs.double, 1).result(PATIENCE) == 2
-        assert pool._staff.workers._number == os.cpu_count()
+        assert pool._staff.workers._roster._number == os.cpu_count()
 
 
 @pytest.mark.sdks

@@ -184,3 +184,31 @@ class LateLink(LocalLink):
         if LateLink.made == 2:
             time.sleep(0.3)
         super().start()
+
+
+def test_where_one_cannot_be_had_the_others_go_on():
+    """Not all machines of a cluster may be of use."""
+    is_at_work = threading.Event()
+
+    class Lame(LocalLink):
+        made = 0
+
+        def __init__(self, spec):
+            Lame.made += 1
+            self.is_lame = Lame.made == 2
+            super().__init__(spec)
+
+        def start(self):
+            if self.is_lame:
+                assert is_at_work.wait(PATIENCE)
+                raise WorkerLost("no place for it", while_starting=True)
+
+        def exchange(self, order):
+            is_at_work.set()
+            return super().exchange(order)
+
+    with Dispatcher(4, engine=Local(Lame, workers=2)) as pool:
+        assert [*pool.map(jobs.double, range(40))] == [2 * n for n in range(40)]
+        futures = [pool.submit(jobs.after, 0.2) for _ in range(8)]
+        assert [future.result(PATIENCE) for future in futures] == [0.2] * 8
+    assert Lame.made == 2

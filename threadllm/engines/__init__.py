@@ -1,11 +1,11 @@
 """More processes, and more machines: where the threads of one interpreter are too few.
 
 `fleet` is what a dispatcher has in place of its threads: it knows what each worker has, and gives
-it out again if that dies. `hand` is one worker seen from there, `worker` is what runs at the other
-end, `wire` what goes between. `processes` starts workers on this machine, over `serving` and
-`frames`, `actors` those of Ray, `chunks` those of other executors. `ordering`, `packing` and
-`taking` are the way there and back, `travel` that of functions and values, `failures` that of
-errors.
+it out again if that dies. `roster` is all of them, `hand` is one worker seen from there, `worker`
+is what runs at the other end, `wire` what goes between. `processes` starts workers on this machine,
+over `serving` and `frames`, `actors` those of Ray, `chunks` those of other executors. `ordering`,
+`packing` and `taking` are the way there and back, `travel` that of functions and values, `failures`
+that of errors.
 """
 
 from __future__ import annotations

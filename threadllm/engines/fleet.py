@@ -20,6 +20,7 @@ from threadllm.engines.hand import Hand
 from threadllm.engines.lending import Lender, quotas_of
 from threadllm.engines.ordering import Orders
 from threadllm.engines.packing import Packer
+from threadllm.engines.roster import Roster
 from threadllm.engines.stopping import Stopping
 from threadllm.engines.taking import Taker
 from threadllm.engines.wire import Order
@@ -71,14 +72,13 @@ class Fleet:
         self._is_told = is_told
         self._taker = Taker(post.terms, post.crew)
         self._open_link = open_link
-        self._number = number
         self._process = os.getpid()
         self._lock = threading.RLock()  # guards what follows, and what hands hold
         self._news = threading.Condition(self._lock)
-        self._hands: list[Hand] = []
-        self._backlog = Backlog(self._hands)
-        self._stopping = Stopping(self._lock, self._hands)
-        self._lender = Lender(quotas, self._lock, self._hands)
+        self._roster = Roster(self._lock, number, self._hand)
+        self._backlog = Backlog(self._roster.hands)
+        self._stopping = Stopping(self._lock, self._roster.hands)
+        self._lender = Lender(quotas, self._lock, self._roster.hands)
         self._orders = Orders(post, self._packer, self._stopping, self._lender, self._lock)
         self._closed = False
         self._broken: str | None = None  # why no worker is to be had
@@ -119,16 +119,10 @@ class Fleet:
                 return False
             self._packer.check(task.job.fn)
             self._backlog.add(task)
-            hand, index = None, len(self._hands)
-            free = sum(one.is_free for one in self._hands)
-            if index < self._number and len(self._backlog) > free:
-                spec = self._packer.spec(index)
-                link = partial(self._open_link, spec)
-                hand = Hand(self, link, index, spec.max_workers, is_told=self._is_told)
-                self._hands.append(hand)
+            hand = self._roster.one_more(len(self._backlog))
             self._news.notify_all()
         if hand is None:
-            self._nudge_idle()
+            self._roster.nudge_idle()
         else:
             hand.start()
         return True
@@ -144,10 +138,11 @@ class Fleet:
         with self._lock:
             self._closed = True
             self._news.notify_all()
-            is_over = all(hand.has_left for hand in self._hands)
+            is_over, is_done = self._roster.have_left, not self._backlog
         if is_over:
             self._post.ending.begin()
-        self._give_up_starts()
+        elif is_done:
+            self._roster.give_up_starts()
 
     def drain(self) -> Iterator[Task[Any]]:
         """See `Workforce.drain`."""
@@ -168,10 +163,7 @@ class Fleet:
             RuntimeError: This thread is one that is waited for.
         """
         if wait:
-            with self._lock:
-                hands = [*self._hands]
-            for hand in hands:
-                hand.join()
+            self._roster.join()
             self._stopping.end()
             self._post.ending.join()
 
@@ -181,6 +173,8 @@ class Fleet:
         """Wait for something to tell a worker; None once there will be nothing more."""
         while True:
             with self._lock:
+                if hand.is_given_up:
+                    return None
                 if self._backlog and not hand.is_up:
                     return _COME
                 if not hand.is_told:
@@ -189,7 +183,7 @@ class Fleet:
                 other = self._backlog.recall_for(hand)
                 is_idle = not (tasks or hand.in_flight or hand.stops)
                 if is_idle and other is None:
-                    if self._broken is not None or (self._closed and not self._backlog):
+                    if self._closed and not self._backlog:
                         return None
                     self._news.wait()
             if other is not None:
@@ -233,11 +227,15 @@ class Fleet:
             is_alone = hand.is_alone
             hand.deaths = 1 if is_alone else hand.deaths + 1
             if lost.while_starting or (hand.deaths >= _STARTS and not tasks):
-                self._broken = str(lost)
-                self._news.notify_all()
+                hand.is_given_up = True
+                if self._roster.is_last(hand):
+                    self._broken = str(lost)
+                    self._roster.give_all_up()
             for task in tasks:
                 task.put_down()
             killers = self._backlog.take_back(tasks, were_alone=is_alone)
+            self._news.notify_all()
+        self._roster.nudge_idle()
         for task in killers:
             self._crew.fail(task, WorkerLost(f"{lost}, as it ran this item alone"))
         if self._broken is not None:
@@ -253,24 +251,22 @@ class Fleet:
         """Take a worker's end in."""
         with self._lock:
             hand.has_left = True
-            is_over = self._closed and all(one.has_left for one in self._hands)
+            is_over = self._closed and self._roster.have_left
         if is_over:
             self._post.ending.begin()
 
     # Within.
 
+    def _hand(self, index: int) -> Hand:
+        spec = self._packer.spec(index)
+        link = partial(self._open_link, spec)
+        return Hand(self, link, index, spec.max_workers, is_told=self._is_told)
+
     def _put_back(self, task: Task[Any]) -> None:
         with self._lock:
             self._backlog.put_back(task)
             self._news.notify_all()
-        self._nudge_idle()
-
-    def _nudge_idle(self) -> None:
-        """Have one look who is waited for, and could do more meanwhile."""
-        with self._lock:
-            idle = next((hand for hand in self._hands if hand.could_do_more), None)
-        if idle is not None:
-            idle.nudge()
+        self._roster.nudge_idle()
 
     def _gather(self, hand: Hand) -> None:
         """Wait a moment for more, where what there is would be all for long."""
@@ -281,16 +277,10 @@ class Fleet:
         with self._lock:
             taken = self._backlog.take_away(which)
             self._news.notify_all()
-        self._give_up_starts()
+            is_done = self._closed and not self._backlog
+        if is_done:
+            self._roster.give_up_starts()
         yield from taken
-
-    def _give_up_starts(self) -> None:
-        """Have nobody come to work for whom there is none any more: it might last."""
-        with self._lock:
-            is_idle = self._closed and not self._backlog
-            coming = [hand for hand in self._hands if not hand.is_up] if is_idle else []
-        for hand in coming:
-            hand.kill()
 
 
 _FLEETS: WeakSet[Fleet] = WeakSet()

@@ -65,12 +65,13 @@ class Hand:
         gauges: What it has added to figures that go up and down; its thread's alone.
         deaths: How often in a row it has died without having done anything.
         is_up: Whether its worker has come to work; it has nothing before. Its thread's to write.
+        is_given_up: Whether no worker is to be had for it.
         is_alone: Whether what it has is to be alone.
         has_left: Whether it has nothing more to do.
     """
 
     deaths = 0
-    is_alone = is_up = has_left = False
+    is_alone = is_up = is_given_up = has_left = False
 
     def __init__(
         self,
