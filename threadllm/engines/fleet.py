@@ -119,12 +119,13 @@ class Fleet:
                 return False
             self._packer.check(task.job.fn)
             self._backlog.add(task)
-            hand = self._roster.one_more(len(self._backlog))
+            new = self._roster.one_more(len(self._backlog))
+            idle = self._roster.idle()
             self._news.notify_all()
-        if hand is None:
-            self._roster.nudge_idle()
-        else:
-            hand.start()
+        if new is not None:
+            new.start()
+        elif idle is not None:
+            idle.nudge()
         return True
 
     def run_here(self, task: Task[Any]) -> None:
@@ -234,8 +235,10 @@ class Fleet:
             for task in tasks:
                 task.put_down()
             killers = self._backlog.take_back(tasks, were_alone=is_alone)
+            idle = self._roster.idle()
             self._news.notify_all()
-        self._roster.nudge_idle()
+        if idle is not None:
+            idle.nudge()
         for task in killers:
             self._crew.fail(task, WorkerLost(f"{lost}, as it ran this item alone"))
         if self._broken is not None:
@@ -265,8 +268,10 @@ class Fleet:
     def _put_back(self, task: Task[Any]) -> None:
         with self._lock:
             self._backlog.put_back(task)
+            idle = self._roster.idle()
             self._news.notify_all()
-        self._roster.nudge_idle()
+        if idle is not None:
+            idle.nudge()
 
     def _gather(self, hand: Hand) -> None:
         """Wait a moment for more, where what there is would be all for long."""

@@ -133,7 +133,7 @@ class Hand:
     @property
     def could_do_more(self) -> bool:
         """Whether one of its threads has nothing to do while it is waited for."""
-        return bool(self.in_flight and self.free_threads)
+        return 0 < len(self.in_flight) < self._threads
 
     @property
     def free_threads(self) -> int:

@@ -51,12 +51,9 @@ class Roster:
         """Whether nobody is left; the lock is held."""
         return all(hand.has_left for hand in self.hands)
 
-    def nudge_idle(self) -> None:
-        """Have one look who is waited for, and could do more meanwhile."""
-        with self._lock:
-            idle = next((hand for hand in self.hands if hand.could_do_more), None)
-        if idle is not None:
-            idle.nudge()
+    def idle(self) -> Hand | None:
+        """One who is waited for, and could do more meanwhile; the lock is held."""
+        return next((hand for hand in self.hands if hand.could_do_more), None)
 
     def give_up_starts(self) -> None:
         """Have nobody come to work any more: it might last."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from itertools import count
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from threadllm.engines.wire import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from threadllm.call import Run
     from threadllm.engines.hand import Hand
@@ -31,14 +31,19 @@ class Stopping:
         self._hands = hands
         self._numbers = count()
         self._runs: WeakKeyDictionary[Run, int] = WeakKeyDictionary()
+        self._latest: Callable[[], Run | None] = lambda: None  # that was asked for, and its number
+        self._number = -1
         self._timers: list[threading.Timer] = []
 
     def number_of(self, run: Run) -> int:
         """What workers know a run by."""
         with self._lock:
-            if run not in self._runs:
-                self._runs[run] = next(self._numbers)
-            return self._runs[run]
+            if self._latest() is not run:
+                self._latest = ref(run)
+                if run not in self._runs:
+                    self._runs[run] = next(self._numbers)
+                self._number = self._runs[run]
+            return self._number
 
     def stop(self, run: Run, grace: float | None) -> None:
         """Have no more of a run begun anywhere; what is in flight has so many seconds, or its time.
