@@ -2,8 +2,9 @@
 
     python benchmarks/scale.py [--quick] [--rounds N]
 
-Ways take turns within each round. Requests go to a server in a process of its own; calls of 50 ms
-only sleep. Ideals are what as many threads could do if nothing but the calls took time.
+The two are started by threadllm and, with the extra `ray`, by Ray as well. Ways take turns within
+each round. Requests go to a server in a process of its own; calls of 50 ms only sleep. Ideals are
+what as many threads could do if nothing but the calls took time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from answering import answering, limit
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
 THREADS, REQUEST_THREADS = 200, 64  # in all
 CALL, SLOW = 0.05, 1.0  # seconds
 ONE_IN = 20  # calls is a slow one, in the tail
-ENGINES: Mapping[str, Mapping[str, Any]] = {
+ENGINES: dict[str, Mapping[str, Any]] = {
     "one process": {},
     "two processes": {"engine": "processes", "workers": 2},
 }
+if find_spec("ray"):
+    ENGINES["two of Ray"] = {"engine": "ray", "workers": 2}
 
 
 class Load(NamedTuple):

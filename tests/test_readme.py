@@ -43,7 +43,7 @@ def test_the_examples_run(monkeypatch, capsys, tmp_path):
             if block != DJANGO:
                 exec(compile(block, "README.md", "exec"), names)
         assert [type(answer) for answer in names["answers"]] == [str, str, str]
-        assert simulator.counts().by_status == {200: 12}
+        assert simulator.counts().by_status == {200: 15}
     figures = (
         r"3 of 3 ok\nmedian \d\.\d+ s\ntokens [1-9]\d+\n"
         rf"\(LineSnapshot\(origin='{simulator.url}', model='gpt-4o-mini', .*, pace=500, "

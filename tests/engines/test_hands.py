@@ -101,6 +101,42 @@ def test_a_worker_that_is_not_needed_any_more_need_not_come():
     assert killed.is_set()
 
 
+def test_one_nudge_is_enough_for_an_exchange():
+    """The next one may need another."""
+    nudges = []
+
+    class Boss:
+        def __init__(self):
+            self.orders = [*range(3)]
+
+        def next_order(self, hand):
+            return self.orders.pop() if self.orders else None
+
+        def take_in(self, hand, report):
+            assert nudges == [report]
+            nudges.clear()
+
+        def leave(self, hand):
+            hand.has_left = True
+
+    class Link:
+        start = close = lambda _: None
+
+        def nudge(self):
+            nudges.append(self.order)
+
+        def exchange(self, order):
+            self.order = order
+            hand.nudge()
+            hand.nudge()
+            return order
+
+    hand = Hand(Boss(), Link, 0, 1)
+    hand.start()
+    hand.join()
+    assert hand.has_left
+
+
 def test_one_that_is_ended_before_it_is_there_is_ended_then():
     """There was nobody to be told."""
     told = []

@@ -46,6 +46,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
+# Times the workers: how many items may be pulled and not yet handed back, if nobody says.
+_AHEAD, _AHEAD_ELSEWHERE = 2, 4
+
 
 class Dispatcher(Closing):
     """Runs synchronous calls in threads: a drop-in for `concurrent.futures.ThreadPoolExecutor`.
@@ -136,6 +139,7 @@ class Dispatcher(Closing):
         }
         self._max_workers = number = checked_workers(max_workers)
         hires = checked_engine(engine, workers)
+        self._window = (_AHEAD if hires is None else _AHEAD_ELSEWHERE) * number
         self._terms = terms = terms_by(options, number)
         threads = Threads(
             number,
@@ -204,7 +208,7 @@ class Dispatcher(Closing):
             raise OptionError(
                 f"unpack={unpack!r}: it takes one iterable, of what is to be unpacked"
             )
-        window = checked_window(buffersize, self._max_workers)
+        window = checked_window(buffersize, self._window)
         staff = self._staff
         feed = staff.submitter.feed(fn, items, unpacked, window, journal=checked_journal(journal))
         self._expect(*iterables)
@@ -240,7 +244,7 @@ class Dispatcher(Closing):
             ordered: Whether outcomes come in input order.
             key: Names an item; without it, its index does.
             buffersize: How many items may be pulled and not yet handed back; twice `max_workers`
-                by default.
+                by default, four times with an engine.
             unpack: "args" calls `fn(*item)`, "kwargs" calls `fn(**item)`.
             journal: A `Journal`, or the path of its file: what that remembers is handed back
                 without a call, and what ends now once it is on the disk.
@@ -260,7 +264,7 @@ class Dispatcher(Closing):
                 reads; what is in flight breaks off after a second signal.
         """
         staff = self._staff
-        window = checked_window(buffersize, self._max_workers)
+        window = checked_window(buffersize, self._window)
         allowance = checked_allowance(max_failures, fail_fast=fail_fast)
         feed = staff.submitter.feed(
             fn, items, unpack, window, key, allowance, checked_journal(journal)

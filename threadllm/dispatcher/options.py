@@ -179,14 +179,14 @@ def checked_need(tokens: object) -> Need:
     raise OptionError(f"estimate: it gave {tokens!r}; let it give a number of tokens, or a Usage")
 
 
-def checked_window(buffersize: int | None, max_workers: int) -> int:
-    """How many items may be pulled ahead: twice the workers where nothing else is said.
+def checked_window(buffersize: int | None, usual: int) -> int:
+    """How many items may be pulled ahead: as many as usual where nothing is said.
 
     Raises:
         OptionError: Not one item.
     """
     if buffersize is None:
-        return 2 * max_workers
+        return usual
     if buffersize < 1:
         raise OptionError(f"buffersize={buffersize}: at least one item must be pulled")
     return buffersize

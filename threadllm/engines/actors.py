@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from threadllm.engines.wire import Order, Report
     from threadllm.engines.worker import Spec
 
+# Seconds for more to end, before an exchange does: each costs the driver a part of a millisecond,
+# and all of them together are to be no more than a thousand a second.
+_MOMENT, _MOMENT_EACH = 0.01, 0.001
 _AT_ONCE = 3  # of an actor's methods: an exchange that waits, a nudge, and the end
 _TO_END = 10.0  # seconds for an actor that was told to
 
@@ -102,6 +105,7 @@ class Actor:
     """What runs at the other end: a worker, once it has started."""
 
     _worker: Worker
+    _gather: float
 
     def start(self, spec: Spec, paths: Sequence[str]) -> str | None:
         """Come to work; why it cannot, or None.
@@ -113,13 +117,14 @@ class Actor:
         sys.path.extend(path for path in paths if path not in sys.path)
         try:
             self._worker = Worker(spec)
+            self._gather = max(_MOMENT, _MOMENT_EACH * spec.number)
         except BaseException as error:
             return problem_with(error)
         return None
 
     def exchange(self, order: Order) -> Report:
         """See `Worker.exchange`."""
-        return self._worker.exchange(order)
+        return self._worker.exchange(order, self._gather)
 
     def nudge(self) -> None:
         """See `Worker.nudge`."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from threadllm.engines.wire import Link, Order, Report, Stop
     from threadllm.quota import Pause, Units
 
-_AHEAD = 1.5  # times its threads: what it has, so that none of them waits for its next item
+_AHEAD = 2.0  # times its threads: what it has, so that none of them waits for its next item
 _CHUNK = 2.0  # likewise, where it takes no more until all that has ended
 _PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before another worker is started
 
@@ -95,9 +95,10 @@ class Hand:
         self._boss = boss
         self._open_link = open_link
         self._threads = threads
-        # No lock: one is its thread's to write, the other seen by it as a worker starts.
+        # No lock: one is its thread's to write; that sees another as a worker starts, the last as
+        # an exchange ends.
         self._link: Link | None = None
-        self._was_killed = False
+        self._was_killed = self._is_nudged = False
         self._thread = threading.Thread(target=self._run, name=f"threadllm-worker_{index}")
 
     def start(self) -> None:
@@ -113,9 +114,10 @@ class Hand:
         self._thread.join()
 
     def nudge(self) -> None:
-        """Have it look whether there is something new for it."""
+        """Have it look whether there is something new for it. Once is enough for an exchange."""
         link = self._link
-        if link is not None:
+        if link is not None and not self._is_nudged:
+            self._is_nudged = True
             link.nudge()
 
     def kill(self) -> None:
@@ -162,6 +164,7 @@ class Hand:
                         self._start()
                         continue
                     report = self._link.exchange(order)
+                    self._is_nudged = False  # from now on another exchange is meant
                 except Exception as error:  # whatever it is, nobody may wait for ever
                     self._boss.lose(self, self._lost(error))
                     self._boss.pause(min(_PAUSE * 2 ** min(self.deaths - 1, 10), _LONGEST_PAUSE))
@@ -181,7 +184,8 @@ class Hand:
 
     def _lost(self, error: Exception) -> WorkerLost:
         """How it has lost its worker; it has none any more."""
-        link, self._link, self.is_up, self._was_killed = self._link, None, False, False
+        link, self._link, self.is_up = self._link, None, False
+        self._was_killed = self._is_nudged = False
         if isinstance(error, WorkerLost):
             return error
         if link is not None:

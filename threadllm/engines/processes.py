@@ -63,8 +63,7 @@ class ProcessLink:
         self._orders = cast("IO[bytes]", self._process.stdin)
         self._answers = cast("IO[bytes]", self._process.stdout)
         self._writing = threading.Lock()  # guards the pipe to it
-        # No lock: see `nudge`.
-        self._is_nudged = self._is_missed = False
+        self._is_missed = False  # no lock: see `nudge`
         self._spec = spec
 
     def start(self) -> None:
@@ -87,9 +86,8 @@ class ProcessLink:
             with self._writing:
                 frames.send(self._orders, order)
             if self._is_missed:  # while that was written
-                self._send_nudge()
+                self.nudge()
             report: Report = frames.receive(self._answers)
-            self._is_nudged = False  # from now on another exchange is meant
         except (EOFError, OSError):
             ended = self._how_it_ended()
             self._let_go()
@@ -97,13 +95,7 @@ class ProcessLink:
         return report
 
     def nudge(self) -> None:
-        """See `Link.nudge`. Once is enough for an exchange."""
-        if not self._is_nudged:
-            self._is_nudged = True
-            self._send_nudge()
-
-    def _send_nudge(self) -> None:
-        """Write it; whoever writes an order sees that it was wanted meanwhile."""
+        """See `Link.nudge`. Whoever writes an order sees that it was wanted meanwhile."""
         self._is_missed = True
         if self._writing.acquire(blocking=False):
             try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from threadllm.engines.failures import error_of
 from threadllm.engines.travel import unpack
-from threadllm.outcome import Usage
+from threadllm.outcome import RequestRecord, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,8 @@ class Taker:
                 return False
             self._crew.leave_undone(task)
             return True
-        usage = Usage() if envelope.usage is None else envelope.usage
-        task.took(envelope.requests, usage, envelope.elapsed, envelope.retries)
+        records = tuple(RequestRecord(*parts) for parts in envelope.requests)
+        task.took(records, Usage(*envelope.usage), envelope.elapsed, envelope.retries)
         try:
             error = None if envelope.failure is None else error_of(envelope.failure)
             value = unpack(envelope.value) if envelope.value is not None else None

@@ -6,12 +6,11 @@ other process. What a function is called with and what it returns is packed befo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from threadllm.outcome import RequestRecord, Usage
     from threadllm.quota import Pause, Units
 
 
@@ -104,8 +103,8 @@ class Envelope(NamedTuple):
         advice: What to do about a refusal that stops the run; None if it is none.
         retries: Tries that were charged to it.
         elapsed: Seconds that its calls ran.
-        usage: Tokens.
-        requests: Its exchanges.
+        usage: Tokens in and out.
+        requests: Its exchanges, as what `RequestRecord` is made of: that is sooner packed.
     """
 
     number: int
@@ -115,8 +114,8 @@ class Envelope(NamedTuple):
     advice: str | None = None
     retries: int = 0
     elapsed: float = 0.0
-    usage: Usage | None = None
-    requests: tuple[RequestRecord, ...] = ()
+    usage: tuple[int, int] = (0, 0)
+    requests: Sequence[tuple[Any, ...]] = ()
 
 
 class Report(NamedTuple):

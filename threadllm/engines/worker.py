@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections import OrderedDict
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from importlib import import_module
 from operator import attrgetter
@@ -24,6 +24,7 @@ from threadllm.engines.failures import failure_of
 from threadllm.engines.travel import pack, unpack
 from threadllm.engines.wire import Envelope, Report
 from threadllm.exceptions import OptionError, RunStopped
+from threadllm.outcome import RequestRecord
 from threadllm.quota import LeasedQuota
 from threadllm.redaction import redact
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from threadllm.quota import Settings
 
 _DRIVERS = {"ok", "failed", "remembered"}  # figures that the driver counts
+_PARTS = attrgetter(*(field.name for field in fields(RequestRecord)))
 _KNOWN = 128  # functions: more than the driver counts on
 
 
@@ -74,7 +76,7 @@ class Worker:
             named(spec.init)()
         self._news = threading.Condition()  # its lock guards the next two
         self._ended: list[tuple[int, Task[Any] | BaseException]] = []
-        self._nudged = False
+        self._nudged = threading.Event()
         quotas = {
             name: LeasedQuota(one, self.nudge, number=spec.number, lent=spec.leases)
             for name, one in spec.quotas.items()
@@ -90,8 +92,13 @@ class Worker:
         self._tasks: dict[int, Task[Any]] = {}
         self._told: Mapping[str, float] = {}
 
-    def exchange(self, order: Order) -> Report:
-        """Take new items on, and say what has ended: once something has, or the wait is over."""
+    def exchange(self, order: Order, gather: float = 0.0) -> Report:
+        """Take new items on, and say what has ended: once something has, or the wait is over.
+
+        Args:
+            order: What there is to do.
+            gather: Seconds to let more end, where something has.
+        """
         for name, lent in order.lent.items():
             self._quotas[name].lend(lent)
         for told in order.pauses:
@@ -104,10 +111,13 @@ class Worker:
         for parcel in order.parcels:
             self._begin(parcel, order.functions)
         with self._news:
-            if not (self._ended or self._nudged):
+            if not (self._ended or self._nudged.is_set()):
                 self._news.wait(order.wait)
+        if gather and order.wait:
+            self._nudged.wait(gather)
+        with self._news:
             ended, self._ended = self._ended, []
-            self._nudged = False
+            self._nudged.clear()
         envelopes = [self._envelope(number, what) for number, what in ended]
         for number, _ in ended:
             self._tasks.pop(number, None)
@@ -123,7 +133,7 @@ class Worker:
     def nudge(self) -> None:
         """Have an exchange end."""
         with self._news:
-            self._nudged = True
+            self._nudged.set()
             self._news.notify()
 
     def close(self) -> None:
@@ -196,8 +206,8 @@ class Worker:
             advice=_advice(what) if what.stopped_run else None,
             retries=outcome.attempts - 1,
             elapsed=outcome.elapsed,
-            usage=outcome.usage,
-            requests=outcome.requests,
+            usage=(outcome.usage.input_tokens, outcome.usage.output_tokens),
+            requests=[*map(_PARTS, outcome.requests)],
         )
 
     def _figures(self) -> Mapping[str, float]:
