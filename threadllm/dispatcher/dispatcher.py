@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from threadllm.call import checked_allowance
 from threadllm.clock import SYSTEM
+from threadllm.dispatcher.arguments import terms_by
 from threadllm.dispatcher.closing import Closing
 from threadllm.dispatcher.feed import length
 from threadllm.dispatcher.hiring import checked_engine
@@ -21,7 +22,6 @@ from threadllm.dispatcher.options import (
     DEFAULT_TIMEOUT,
     checked_window,
     checked_workers,
-    terms_by,
 )
 from threadllm.dispatcher.outcomes import AsFinished, InOrder, read
 from threadllm.dispatcher.results import Results
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from threadllm.clock import Clock
+    from threadllm.dispatcher.arguments import Options
     from threadllm.dispatcher.hiring import Engine
-    from threadllm.dispatcher.options import JournalOrPath, OnStop, Options, Timeout, Unpack
+    from threadllm.dispatcher.options import JournalOrPath, OnStop, Timeout, Unpack
     from threadllm.outcome import Outcome, Usage
     from threadllm.progress import Totals
     from threadllm.quota import Quota

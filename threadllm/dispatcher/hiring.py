@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from threadllm.exceptions import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from threadllm.call import Limit, Terms
     from threadllm.dispatcher.crew import Crew
     from threadllm.dispatcher.ending import Ending
-    from threadllm.dispatcher.options import Options
     from threadllm.dispatcher.task import Task
     from threadllm.dispatcher.workers import Workers
 
@@ -57,7 +56,7 @@ class Post(NamedTuple):
     """What workers are hired for.
 
     Attributes:
-        options: Those of the dispatcher.
+        options: The arguments of the dispatcher.
         max_workers: How many calls may be in progress, all of theirs together.
         terms: What calls go by.
         crew: Ends tasks.
@@ -65,7 +64,7 @@ class Post(NamedTuple):
         ending: What is left to do once all has been run.
     """
 
-    options: Options
+    options: Mapping[str, Any]
     max_workers: int
     terms: Terms
     crew: Crew

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import Literal, get_args
 
-from threadllm.call import Terms
-from threadllm.clock import Sleeper
 from threadllm.exceptions import OptionError
 from threadllm.journal import Journal
 from threadllm.outcome import Usage
-from threadllm.progress import Tally
-from threadllm.quota import NO_QUOTAS, Need, Quota, Quotas
+from threadllm.quota import Need, Quota
 from threadllm.retry import Retry
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from concurrent.futures import Executor
-
-    from threadllm.clock import Clock
-    from threadllm.dispatcher.hiring import Engine
 
 Unpack = Literal["args", "kwargs"]
 Timeout = float | tuple[float, float]
@@ -31,53 +21,6 @@ DEFAULT_WORKERS = 32
 DEFAULT_TIMEOUT = (10.0, 600.0)  # seconds to connect, seconds to wait for bytes
 DEFAULT_GRACE = 10.0  # seconds
 MOST_WORKERS = 10_000
-
-
-class Options(TypedDict, total=False):
-    """The arguments of `Dispatcher`, for what makes one on the way."""
-
-    max_workers: int | None
-    thread_name_prefix: str
-    initializer: Callable[..., object] | None
-    initargs: tuple[Any, ...]
-    concurrency: int | None
-    quota: Quota | None
-    quotas: Mapping[str, Quota] | None
-    estimate: Callable[..., float | Usage] | None
-    on_stop: OnStop
-    retry: Retry | None
-    request_timeout: Timeout
-    progress: bool | Callable[..., Any]
-    patch_requests: bool
-    trust_returns: bool
-    deadline: float | None
-    grace: float
-    clock: Clock
-    engine: Engine | Executor | str | None
-    workers: int | None
-
-
-def terms_by(options: Options, workers: int) -> Terms:
-    """What the calls of a dispatcher with so many threads go by.
-
-    Raises:
-        OptionError: An option that cannot be meant.
-    """
-    clock, quotas = options["clock"], options["quotas"]
-    terms = Terms(
-        quota=checked_quota(options["quota"], options["concurrency"], workers),
-        retry=checked_retry(options["retry"]),
-        timeout=checked_timeout(options["request_timeout"]),
-        sleeper=Sleeper(clock),
-        tally=Tally(),
-        patched=options["patch_requests"],
-        trusted=options["trust_returns"],
-        stops=checked_on_stop(options["on_stop"]) == "raise",
-        quotas=NO_QUOTAS if quotas is None else Quotas(quotas),
-    )
-    for one in (terms.quota, *terms.quotas.all):
-        one.timed_by(clock)
-    return terms
 
 
 def checked_quota(quota: Quota | None, concurrency: int | None, workers: int) -> Quota:

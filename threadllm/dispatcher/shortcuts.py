@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from threadllm.dispatcher import options
+    from threadllm.dispatcher.arguments import Options
     from threadllm.outcome import Outcome
 
 P = ParamSpec("P")
@@ -32,7 +33,7 @@ def map(
     *,
     unpack: options.Unpack | None = None,
     journal: options.JournalOrPath | None = None,
-    **settings: Unpack[options.Options],
+    **settings: Unpack[Options],
 ) -> list[R]:
     """The values of `fn` for each item, as a list in input order.
 
@@ -88,12 +89,12 @@ class Concurrent(Protocol[P, R]):
 class _Runs(Generic[P, R]):
     """The three ways to run a decorated function; they share its slots."""
 
-    def __init__(self, fn: Callable[P, R], settings: options.Options) -> None:
+    def __init__(self, fn: Callable[P, R], settings: Options) -> None:
         self._fn = fn
         # For submit: it starts threads when they are first needed, and shows nothing.
-        own: options.Options = {**settings, "progress": False}
+        own: Options = {**settings, "progress": False}
         self._pool = Dispatcher(**own)
-        self._settings: options.Options = {
+        self._settings: Options = {
             **settings,
             "concurrency": None,
             "quota": self._pool.quota,
@@ -116,12 +117,12 @@ def concurrent(fn: Callable[P, R], /) -> Concurrent[P, R]: ...
 
 @overload
 def concurrent(
-    fn: None = None, /, **settings: Unpack[options.Options]
+    fn: None = None, /, **settings: Unpack[Options]
 ) -> Callable[[Callable[P, R]], Concurrent[P, R]]: ...
 
 
 def concurrent(
-    fn: Callable[P, R] | None = None, /, **settings: Unpack[options.Options]
+    fn: Callable[P, R] | None = None, /, **settings: Unpack[Options]
 ) -> Concurrent[P, R] | Callable[[Callable[P, R]], Concurrent[P, R]]:
     """Give a synchronous function `map`, `submit` and `outcomes`; called plainly it stays as it is.
 

@@ -24,8 +24,8 @@ from threadllm.progress import Painter, display
 
 if TYPE_CHECKING:
     from threadllm.call import Terms
+    from threadllm.dispatcher.arguments import Options
     from threadllm.dispatcher.hiring import Engine, Workforce
-    from threadllm.dispatcher.options import Options
     from threadllm.dispatcher.results import Results
     from threadllm.dispatcher.threads import Threads
 
