@@ -1,5 +1,6 @@
 """Workers that come late or never, that do not answer, or have too much."""
 
+import random
 import threading
 import time
 from types import SimpleNamespace
@@ -248,3 +249,30 @@ def test_where_one_cannot_be_had_the_others_go_on():
         futures = [pool.submit(jobs.after, 0.2) for _ in range(8)]
         assert [future.result(PATIENCE) for future in futures] == [0.2] * 8
     assert Lame.made == 2
+
+
+def test_whatever_happens_to_workers_each_item_has_its_value(eager_switching, monkeypatch):
+    """They come late and answer late, and two of them die; threads switch as often as they can."""
+    monkeypatch.setattr(hands, "_PAUSE", 0.001)
+    chance, deaths = random.Random(), [*range(2)]
+
+    class Shaky(LocalLink):
+        def start(self):
+            time.sleep(chance.random() / 50)
+            super().start()
+
+        def exchange(self, order):
+            report = super().exchange(order)
+            time.sleep(chance.random() / 500)
+            if deaths and chance.random() < 0.1:
+                deaths.pop()
+                self.worker.abandon()
+                self.worker.close()
+                raise WorkerLost("shaky")
+            return report
+
+    with Dispatcher(6, engine=Local(Shaky, workers=3)) as pool:
+        outcomes = pool.outcomes(jobs.after, [n / 100_000 for n in range(300)])
+        assert sorted(one.unwrap() for one in outcomes) == [n / 100_000 for n in range(300)]
+        futures = [pool.submit(jobs.double, n) for n in range(60)]
+        assert [future.result(PATIENCE) for future in futures] == [2 * n for n in range(60)]
