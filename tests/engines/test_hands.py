@@ -47,30 +47,36 @@ def test_a_worker_that_does_not_answer_is_ended(monkeypatch):
     assert killed.is_set()
 
 
-def test_what_others_have_died_of_is_given_out_alone():
-    """Once its worker has nothing else, which then gets nothing else."""
-    backlog, hand = (
-        Backlog([]),
-        SimpleNamespace(in_flight={}, is_alone=False, window=3, free_threads=3),
-    )
+def test_what_workers_have_died_of_is_found_out():
+    """Apart from others, and by halves: what is left in the end was it."""
+    backlog, hand = Backlog([]), SimpleNamespace(in_flight={}, has_suspects=False, window=3)
+    hand.free_threads = 3
     for name in "abcd":
         backlog.add(name)
     for _ in range(2):
         taken = backlog.take_for(hand)
         assert taken == ["a", "b", "c"]
-        assert backlog.take_back(taken, were_alone=False) == []
+        assert not hand.has_suspects
+        assert backlog.take_back(taken, apart=False) is None
     hand.in_flight = {1: "x"}
     assert backlog.take_for(hand) == []
     hand.in_flight = {}
-    assert backlog.take_for(hand) == ["c"]
-    hand.in_flight = {2: "c"}
-    assert hand.is_alone
+    assert backlog.take_for(hand) == ["a", "b", "c"]
+    hand.in_flight = {2: "a"}
+    assert hand.has_suspects
     assert backlog.take_for(hand) == []
-    assert backlog.take_back(["c"], were_alone=True) == ["c"]
+    assert backlog.take_back(["a", "b", "c"], apart=True) is None
+    hand.in_flight = {}
+    assert backlog.take_for(hand) == ["a"]
+    assert backlog.take_back(["a"], apart=True) == "a"
     backlog.put_back("z")
     assert len(backlog) == 4
-    assert backlog.take_away(lambda name: name in "az") == ["a", "z"]
-    assert len(backlog) == 2
+    assert backlog.take_away(lambda name: name in "cz") == ["c", "z"]
+    assert backlog.take_for(hand) == ["b"]
+    assert backlog.take_back([], apart=True) is None
+    assert backlog.take_for(hand) == ["d"]
+    assert not hand.has_suspects
+    assert len(backlog) == 0
 
 
 def test_an_end_before_the_beginning_needs_no_link():

@@ -3,22 +3,24 @@
 A worker has more than its threads can run, so that none of them waits for its next item; but not
 while there are threads elsewhere that have none. What it has not begun goes back for these.
 
-A task is given out again when its worker dies. One that several workers had when they died may be
-why: it is given to one alone, so that no other pays for it, and it is known for sure.
+A task is given out again when its worker dies. Those that several workers had when they died are
+suspected to be why: they are given to one apart from all others, so that these do not pay for it.
+If that dies as well they are divided, until one is alone, and known for sure.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from threadllm.dispatcher.task import Task
     from threadllm.engines.hand import Hand
 
-_DEATHS = 2  # of workers, after which a task is run alone
+_DEATHS = 2  # of workers, after which a task is suspected
 
 
 class Backlog:
@@ -31,11 +33,11 @@ class Backlog:
     def __init__(self, hands: Sequence[Hand]) -> None:
         self._hands = hands
         self._pending: deque[Task[Any]] = deque()
-        self._alone: deque[Task[Any]] = deque()  # to be run with no other in its worker
+        self._suspects: deque[list[Task[Any]]] = deque()  # to be run with no others in a worker
         self._deaths: dict[Task[Any], int] = {}  # of workers that had it
 
     def __len__(self) -> int:
-        return len(self._pending) + len(self._alone)
+        return len(self._pending) + sum(map(len, self._suspects))
 
     def add(self, task: Task[Any]) -> None:
         """Take a new one."""
@@ -51,14 +53,14 @@ class Backlog:
 
     def take_for(self, hand: Hand) -> list[Task[Any]]:
         """What a worker may have now."""
-        if hand.is_alone and hand.in_flight:
+        if hand.has_suspects and hand.in_flight:
             return []
-        hand.is_alone = False
-        if self._alone:
-            if hand.in_flight:  # it is left to do what it has, and then takes that one
+        hand.has_suspects = False
+        if self._suspects:
+            if hand.in_flight:  # it is left to do what it has, and then takes those
                 return []
-            hand.is_alone = True
-            return [self._alone.popleft()]
+            hand.has_suspects = True
+            return self._suspects.popleft()
         free = sum(one.free_threads for one in self._hands if one is not hand)
         room = min(
             hand.window - len(hand.in_flight),
@@ -77,23 +79,34 @@ class Backlog:
         other.recalls = [*other.in_flight][-number:]
         return other
 
-    def take_back(self, tasks: Iterable[Task[Any]], *, were_alone: bool) -> list[Task[Any]]:
-        """Take what a worker had that has died; those that it has died of."""
-        killers = []
-        for task in reversed([*tasks]):
-            deaths = self._deaths.pop(task, 0) + 1
-            if were_alone:
-                killers.append(task)
-                continue
-            self._deaths[task] = deaths
-            (self._alone.append if deaths >= _DEATHS else self._pending.appendleft)(task)
-        return killers
+    def take_back(self, tasks: list[Task[Any]], *, apart: bool) -> Task[Any] | None:
+        """Take what a worker had that has died; what it has died of, if that is known.
+
+        Args:
+            tasks: What it had.
+            apart: Whether they were suspected, and apart from others.
+        """
+        if apart and len(tasks) == 1:
+            self.done(tasks[0])
+            return tasks[0]
+        if apart:
+            half = len(tasks) // 2
+            self._suspects.extend(filter(None, (tasks[:half], tasks[half:])))
+            return None
+        suspects: list[Task[Any]] = []
+        for task in reversed(tasks):
+            deaths = self._deaths[task] = self._deaths.get(task, 0) + 1
+            (suspects.append if deaths >= _DEATHS else self._pending.appendleft)(task)
+        if suspects:
+            self._suspects.append(suspects[::-1])
+        return None
 
     def take_away(self, which: Callable[[Task[Any]], bool]) -> list[Task[Any]]:
         """Those of them that are asked for."""
-        taken = [task for task in (*self._alone, *self._pending) if which(task)]
+        taken = [task for task in (*chain(*self._suspects), *self._pending) if which(task)]
         for task in taken:
             self.done(task)
-        self._alone = deque(task for task in self._alone if not which(task))
+        groups = ([task for task in group if not which(task)] for group in self._suspects)
+        self._suspects = deque(filter(None, groups))
         self._pending = deque(task for task in self._pending if not which(task))
         return taken

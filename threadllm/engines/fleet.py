@@ -225,8 +225,7 @@ class Fleet:
             tasks, hand.in_flight = [*hand.in_flight.values()], {}
             hand.knows.clear()
             hand.wanted = {}
-            is_alone = hand.is_alone
-            hand.deaths = 1 if is_alone else hand.deaths + 1
+            hand.deaths = 1 if hand.has_suspects else hand.deaths + 1
             if lost.while_starting or (hand.deaths >= _STARTS and not tasks):
                 hand.is_given_up = True
                 if self._roster.is_last(hand):
@@ -234,13 +233,13 @@ class Fleet:
                     self._roster.give_all_up()
             for task in tasks:
                 task.put_down()
-            killers = self._backlog.take_back(tasks, were_alone=is_alone)
+            killer = self._backlog.take_back(tasks, apart=hand.has_suspects)
             idle = self._roster.idle()
             self._news.notify_all()
         if idle is not None:
             idle.nudge()
-        for task in killers:
-            self._crew.fail(task, WorkerLost(f"{lost}, as it ran this item alone"))
+        if killer is not None:
+            self._crew.fail(killer, WorkerLost(f"{lost}, as it ran this item alone"))
         if self._broken is not None:
             for task in self.drain():
                 self._crew.fail(task, WorkerLost(self._broken))

@@ -66,12 +66,12 @@ class Hand:
         deaths: How often in a row it has died without having done anything.
         is_up: Whether its worker has come to work; it has nothing before. Its thread's to write.
         is_given_up: Whether no worker is to be had for it.
-        is_alone: Whether what it has is to be alone.
+        has_suspects: Whether what it has is apart from others: see `Backlog`.
         has_left: Whether it has nothing more to do.
     """
 
     deaths = 0
-    is_alone = is_up = is_given_up = has_left = False
+    has_suspects = is_up = is_given_up = has_left = False
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Hand:
     @property
     def to_spare(self) -> int:
         """How many items it has for which it has no threads, and which it need not keep."""
-        keeps = bool(self.recalls) or self.is_alone or not self.is_told
+        keeps = bool(self.recalls) or self.has_suspects or not self.is_told
         return 0 if keeps else len(self.in_flight) - self._threads
 
     def is_to_be_told(self, stop: Stop) -> bool:
