@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from threadllm import Quota, WorkerLost
+from threadllm import Dispatcher, OptionError, Quota, WorkerLost
 from threadllm.engines import frames, processes, serving
 from threadllm.engines.processes import ProcessLink
 from threadllm.engines.serving import NUDGE
@@ -62,6 +62,13 @@ def test_what_was_not_written_yet_is_let_go(link):
     link._process.wait()
     link._orders.write(b"x")
     link._let_go()
+
+
+def test_where_processes_cannot_be_had_it_is_told(monkeypatch):
+    """Before anything starts."""
+    monkeypatch.setattr(processes, "_IS_POSIX", False)
+    with pytest.raises(OptionError, match="it needs Linux or macOS"):
+        Dispatcher(engine="processes")
 
 
 def test_a_process_may_have_no_stdout(monkeypatch):

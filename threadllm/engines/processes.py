@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, cast
 from threadllm.engines import frames
 from threadllm.engines.fleet import Fleet
 from threadllm.engines.serving import CLOSE, NUDGE
-from threadllm.exceptions import WorkerLost
+from threadllm.exceptions import OptionError, WorkerLost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,7 @@ _BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
     "from threadllm.engines.serving import main; main()"
 )
+_IS_POSIX = os.name == "posix"  # elsewhere a process is handed no further descriptors
 _STDOUT, _STDERR = 1, 2
 _TO_END = 10.0  # seconds for a process that was told to
 
@@ -45,6 +46,8 @@ class Processes:
 
     def hire(self, post: Post) -> Workforce:
         """See `Engine.hire`."""
+        if not _IS_POSIX:
+            raise OptionError("engine='processes': it needs Linux or macOS; 'ray' goes on Windows")
         return Fleet(post, self.workers or os.cpu_count() or 1, ProcessLink, self.init)
 
 
