@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from functools import partial
 from importlib import import_module
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from threadllm.call import deadline
 from threadllm.dispatcher import Dispatcher
@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from threadllm.engines.wire import Order, Parcel, Stop
     from threadllm.quota import Settings
 
+K = TypeVar("K")
+
 _DRIVERS = {"ok", "failed", "remembered"}  # figures that the driver counts
 _PARTS = attrgetter(*(field.name for field in fields(RequestRecord)))
-_KNOWN = 128  # functions: more than the driver counts on
+# What is remembered: more functions than the driver counts on, more runs than go on at a time.
+_FUNCTIONS, _RUNS = 128, 1_000
 
 
 class Spec(NamedTuple):
@@ -88,7 +91,7 @@ class Worker:
         )
         # For whoever exchanges:
         self._functions: OrderedDict[int, Callable[..., Any]] = OrderedDict()
-        self._runs: dict[int, Run] = {}
+        self._runs: OrderedDict[int, Run] = OrderedDict()
         self._tasks: dict[int, Task[Any]] = {}
         self._told: Mapping[str, float] = {}
 
@@ -146,12 +149,12 @@ class Worker:
 
     def _begin(self, parcel: Parcel, functions: Mapping[int, bytes]) -> None:
         try:
-            fn = self._function(parcel.fn, functions)
+            fn = _remembered(
+                self._functions, parcel.fn, lambda: unpack(functions[parcel.fn]), _FUNCTIONS
+            )
             args, kwargs, how = unpack(parcel.call)
             within = nullcontext() if parcel.seconds is None else deadline(parcel.seconds)
-            run = self._runs.get(parcel.run)
-            if run is None:
-                run = self._runs[parcel.run] = self._pool.begin_run()
+            run = _remembered(self._runs, parcel.run, self._pool.begin_run, _RUNS)
             with within:
                 task = self._pool.begin(run, Job(fn, args, kwargs, how))
         except BaseException as error:  # it does not load here, or no thread can be had
@@ -159,15 +162,6 @@ class Worker:
         else:
             self._tasks[parcel.number] = task
             task.future.add_done_callback(partial(self._task_ended, parcel.number, task))
-
-    def _function(self, number: int, functions: Mapping[int, bytes]) -> Callable[..., Any]:
-        known = self._functions
-        if number not in known:
-            known[number] = unpack(functions[number])
-            if len(known) > _KNOWN:
-                known.popitem(last=False)
-        known.move_to_end(number)
-        return known[number]
 
     def _give_back(self, number: int) -> None:
         task = self._tasks.get(number)
@@ -235,6 +229,16 @@ class _Pool(Dispatcher):
             self._terms.look_again()
         else:
             self._staff.cancelling.cancel(run, grace)
+
+
+def _remembered(known: OrderedDict[int, K], number: int, make: Callable[[], K], most: int) -> K:
+    """What goes by a number, made where it is new; what was not asked for the longest goes."""
+    if number not in known:
+        known[number] = make()
+        if len(known) > most:
+            known.popitem(last=False)
+    known.move_to_end(number)
+    return known[number]
 
 
 def _advice(task: Task[Any]) -> str:
