@@ -1,6 +1,5 @@
 """The same code over processes, or over Ray: nothing else is changed."""
 
-import itertools
 import os
 import threading
 import time
@@ -11,8 +10,9 @@ import pytest
 import threadllm
 from tests.dispatcher.support import python
 from tests.engines import jobs
-from tests.engines.local import Local
+from tests.engines.local import Local, LocalLink
 from threadllm import Dispatcher
+from threadllm.engines.wire import Order
 from threadllm.journal.store import Store
 from threadllm.simulator import Simulator
 
@@ -97,23 +97,27 @@ def test_a_journal_remembers(there, tmp_path):
 
 def test_what_a_worker_answers_at_once_is_written_at_once(tmp_path, monkeypatch):
     """A journal writes it in one go: a disk may be slow."""
-    put, sizes = Store.put, []
+    put, written, answered = Store.put, [], []
 
     def noted(store, rows):
-        sizes.append(len(rows))
+        written.append(len(rows))
         put(store, rows)
 
+    class AllAtOnce(LocalLink):
+        def exchange(self, order):
+            reports = [super().exchange(order)]
+            while sum(len(report.envelopes) for report in reports) < len(order.parcels):
+                reports.append(super().exchange(Order([], {}, [], 1.0)))
+            envelopes = [one for report in reports for one in report.envelopes]
+            answered.append(len(envelopes))
+            return reports[-1]._replace(envelopes=envelopes)
+
     monkeypatch.setattr(Store, "put", noted)
-    with Dispatcher(64, engine=Local()) as pool:
-        outcomes = pool.outcomes(jobs.after, [0.2] * 64, key=id_of(), journal=tmp_path / "run.db")
+    with Dispatcher(16, engine=Local(AllAtOnce)) as pool:
+        outcomes = pool.outcomes(jobs.double, range(64), journal=tmp_path / "run.db")
         assert sum(one.ok for one in outcomes) == 64
-    assert sum(sizes) == 64
-    assert len(sizes) < 32
-
-
-def id_of():
-    numbers = itertools.count()
-    return lambda _: next(numbers)
+    assert sum(written) == 64
+    assert written == [number for number in answered if number]
 
 
 def test_a_deadline_ends_a_call(there):
