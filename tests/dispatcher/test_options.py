@@ -6,7 +6,7 @@ import pytest
 
 import threadllm
 from threadllm import Dispatcher, OptionError, Quota
-from threadllm.dispatcher.options import Options
+from threadllm.dispatcher.arguments import Options
 
 NAN = math.nan
 WASTE = (
