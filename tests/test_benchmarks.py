@@ -16,6 +16,7 @@ import requests
 import responses
 from responses import matchers
 
+pytestmark = pytest.mark.long
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 KEY = "sk-planted-0123456789"
 PLAIN = (

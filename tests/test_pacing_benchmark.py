@@ -14,6 +14,7 @@ import requests
 
 from threadllm.simulator import Limits, Simulator
 
+pytestmark = pytest.mark.long
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 ORIGINS = "two origins, 500 and 1,000 requests a minute, burst 20, unknown; 429s say how long"
 

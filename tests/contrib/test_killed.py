@@ -78,6 +78,7 @@ class Watch:
         self._thread.join()
 
 
+@pytest.mark.long
 def test_two_thousand_rows_by_one_connection(begin, faulty):
     """Killed by SIGTERM, by -9, and begun again: each has its summary, few were paid for twice."""
     articles(2000, "postgres")

@@ -19,6 +19,7 @@ def most_in_a_second(moments):
     return max(sum(start <= one < start + 1 for one in moments) for start in moments)
 
 
+@pytest.mark.long
 def test_workers_together_keep_to_the_rate():
     """In no second is there more than the limit allows, what may burst, and a block for each."""
     a_second = 60
@@ -32,6 +33,7 @@ def test_workers_together_keep_to_the_rate():
     assert most_in_a_second(moments) <= a_second + a_second / 5 + 2 + 16
 
 
+@pytest.mark.long
 def test_what_one_worker_does_not_use_another_may():
     """No part of the rate is any worker's own."""
     quota = Quota(4, requests_per_minute=60 * 40)
@@ -45,6 +47,7 @@ def test_what_one_worker_does_not_use_another_may():
     assert took < 2.6  # with half the rate it would be 3
 
 
+@pytest.mark.long
 def test_a_pause_of_one_is_a_pause_of_all():
     """A 429 that says how long to wait is met once or twice, and not by each worker."""
     with (
@@ -56,6 +59,7 @@ def test_a_pause_of_one_is_a_pause_of_all():
         assert pool.quota.line(sim.url, "m").gate.opens_at > 0  # it was told
 
 
+@pytest.mark.long
 def test_each_keeps_to_its_part_of_what_only_the_provider_tells():
     """All hear the same headers, which speak of the account: hardly a 429 comes of it."""
     limits = Limits(requests_per_minute=1200, burst=20)

@@ -148,6 +148,7 @@ def legacy(monkeypatch):
         legacy.session.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "number"),
     [
