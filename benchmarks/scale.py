@@ -1,10 +1,12 @@
 """One process beside two, on this machine: what more of them are good for.
 
     python benchmarks/scale.py [--quick] [--rounds N]
+    python benchmarks/scale.py --crowd
 
 The two are started by threadllm and, with the extra `ray`, by Ray as well. Ways take turns within
 each round. Requests go to a server in a process of its own; calls of 50 ms only sleep. Ideals are
-what as many threads could do if nothing but the calls took time.
+what as many threads could do if nothing but the calls took time. A crowd is sixteen workers, each
+of whom has little to say at a time: what does that cost their driver?
 """
 
 from __future__ import annotations
@@ -136,14 +138,25 @@ def verdicts(found: Mapping[str, Mapping[str, Sequence[Figure]]], ideal: float) 
     return judged
 
 
+def measure_crowd() -> None:
+    """Print what many workers do, and what they cost."""
+    load = Load("calls of 2 s", time.sleep, [2.0] * 8_000, 1_600, 800.0)
+    engines = {name: engine for name, engine in ENGINES.items() if engine}
+    show(load, {name: [take_turn(load, {**engines[name], "workers": 16})] for name in engines})
+
+
 def main() -> None:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of it; figures are rough")
     parser.add_argument("--rounds", type=positive, help="turns of each way; 3, or 1 with --quick")
+    parser.add_argument("--crowd", action="store_true", help="sixteen workers, and nothing else")
     given = parser.parse_args()
     allow_open_files()
     print(machine_line(machine()))
+    if given.crowd:
+        measure_crowd()
+        return
     with answering() as url:
         most = limit(f"{url}/plain", REQUEST_THREADS, 0.5)
         print(f"The server gives {short(most)} answers a second at least.")

@@ -132,6 +132,15 @@ def test_options_that_cannot_be_meant_are_refused(options, says):
     assert says in str(caught.value)
 
 
+def test_as_many_threads_as_one_process_may_have_for_each():
+    """A hundred machines have more than one."""
+    with Dispatcher(40_000, engine=Local(workers=4)) as pool:
+        assert pool.submit(jobs.double, 1).result(PATIENCE) == 2
+    assert threadllm.map(jobs.double, [1], max_workers=40_000, engine=Local(workers=4)) == [2]
+    with pytest.raises(OptionError, match="max_workers=20000: more than 10000 threads of one"):
+        Dispatcher(40_000, engine=Local(workers=2))
+
+
 def test_there_are_no_other_engines():
     """To connect to."""
     with pytest.raises(OptionError, match="engine='clouds'"):

@@ -138,8 +138,9 @@ class Dispatcher(Closing):
             "grace": grace,
             "clock": clock,
         }
-        self._max_workers = number = checked_workers(max_workers)
         hires = checked_engine(engine, workers)
+        number = checked_workers(max_workers, elsewhere=hires is not None)
+        self._max_workers = number
         self._window = (_AHEAD if hires is None else _AHEAD_ELSEWHERE) * number
         self._terms = terms = terms_by(options, number)
         threads = Threads(

@@ -38,8 +38,12 @@ def checked_quota(quota: Quota | None, concurrency: int | None, workers: int) ->
     return quota
 
 
-def checked_workers(max_workers: int | None) -> int:
+def checked_workers(max_workers: int | None, *, elsewhere: bool = False) -> int:
     """How many threads; a default where none is given.
+
+    Args:
+        max_workers: As given.
+        elsewhere: Whether they are those of several processes, which are checked one by one.
 
     Raises:
         OptionError: Too few or too many.
@@ -48,7 +52,7 @@ def checked_workers(max_workers: int | None) -> int:
         return DEFAULT_WORKERS
     if type(max_workers) is not int or max_workers < 1:
         raise OptionError(f"max_workers={max_workers!r}: give a whole number of threads, 1 or more")
-    if max_workers > MOST_WORKERS:
+    if max_workers > MOST_WORKERS and not elsewhere:
         raise OptionError(
             f"max_workers={max_workers}: more than {MOST_WORKERS} threads of one process gain "
             "nothing, as they share one interpreter lock, and cost some 50 kB of memory each"

@@ -48,7 +48,8 @@ def map(
         BaseException: The error of the first item that failed; the others are cancelled, but for
             those that had been begun by then. To keep what succeeded, use `Dispatcher.outcomes`.
     """
-    window = _AHEAD * checked_workers(settings.get("max_workers"))
+    is_elsewhere = settings.get("engine") is not None
+    window = _AHEAD * checked_workers(settings.get("max_workers"), elsewhere=is_elsewhere)
     with Dispatcher(**settings) as pool:
         return list(pool.map(fn, items, buffersize=window, unpack=unpack, journal=journal))
 

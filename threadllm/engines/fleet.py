@@ -7,6 +7,7 @@ had is given out again.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 from functools import partial
@@ -15,6 +16,7 @@ from weakref import WeakSet
 
 from threadllm.dispatcher.interrupts import before_threads_are_joined
 from threadllm.dispatcher.keeping import kept_together
+from threadllm.dispatcher.options import checked_workers
 from threadllm.engines.backlog import Backlog
 from threadllm.engines.hand import Hand
 from threadllm.engines.lending import Lender, quotas_of
@@ -66,6 +68,7 @@ class Fleet:
         # Each has a thread, and a slot of each quota.
         slots = [quota.concurrency for quota in quotas.values()]
         number = min(number, post.max_workers, *slots)
+        checked_workers(math.ceil(post.max_workers / number))
         self._post = post
         self._crew = post.crew
         self._packer = Packer(post, init, number, leases=is_told)
