@@ -11,7 +11,7 @@ import threadllm
 from tests.dispatcher.support import PATIENCE
 from tests.engines import jobs
 from threadllm import Dispatcher, Quota, WorkerLost
-from threadllm.engines import chunks, stopping
+from threadllm.engines import chunks, fleet, stopping
 from threadllm.engines.chunks import work
 from threadllm.engines.travel import pack
 from threadllm.engines.wire import Order, Parcel
@@ -94,13 +94,13 @@ def test_a_run_is_cancelled_though_its_chunk_goes_on(threads, monkeypatch):
     monkeypatch.setattr(stopping, "_LAST_GRACE", 0.05)
     began = time.monotonic()
     with Dispatcher(1, engine=threads, workers=1, grace=0.0) as pool:
-        future = pool.submit(jobs.after, 1.5)
+        future = pool.submit(jobs.after, 3.0)
         while not any(worker._tasks for worker in [*chunks._WORKERS.values()]):
             time.sleep(0.001)
         pool.cancel()
         with pytest.raises(threadllm.RunStopped):
             future.result(PATIENCE)
-        assert time.monotonic() - began < 1.4
+        assert time.monotonic() - began < 2.9
 
 
 def test_a_few_items_are_waited_for(threads, monkeypatch):
@@ -112,6 +112,7 @@ def test_a_few_items_are_waited_for(threads, monkeypatch):
         return work(name, spec, order)
 
     monkeypatch.setattr(chunks, "work", noted)
+    monkeypatch.setattr(fleet, "_MOMENT", 1.0)  # a busy machine may take its time
     with Dispatcher(8, engine=threads, workers=1) as pool:
         for future in [pool.submit(jobs.double, n) for n in range(16)]:
             future.result(PATIENCE)
