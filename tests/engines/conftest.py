@@ -1,4 +1,9 @@
+import time
+
 import pytest
+
+from tests.dispatcher.support import PATIENCE
+from tests.engines import jobs
 
 ENGINES = ["processes", pytest.param("ray", marks=pytest.mark.ray)]
 
@@ -19,6 +24,14 @@ def engine(request):
     if request.param == "ray":
         request.getfixturevalue("ray_here")
     return request.param
+
+
+def places_of(pool, number):
+    """The processes in which calls are made, once there are so many of them: some come late."""
+    end, places = time.monotonic() + PATIENCE, set()
+    while len(places) < number and time.monotonic() < end:
+        places |= {*pool.map(jobs.after_and_where, [0.05] * 16)}
+    return places
 
 
 @pytest.fixture

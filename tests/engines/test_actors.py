@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import threadllm
-from tests.engines import jobs
+from tests.engines.conftest import places_of
 from threadllm import Dispatcher, OptionError, Quota, WorkerLost
 from threadllm.engines.travel import pack
 from threadllm.engines.wire import Order
@@ -63,8 +63,7 @@ def test_a_cluster_that_was_joined_is_gone_on_with(ray_here):
     for address in (None, "auto", here):
         engine = threadllm.connect("ray", address=address)
         with Dispatcher(8, engine=engine) as pool:
-            places = {*pool.map(jobs.after_and_where, [0.2] * 16)}
-            assert len(places) == 2
+            assert len(places_of(pool, 2)) == 2
     assert ray_here.is_initialized()
     with pytest.raises(OptionError, match=f"this process has joined {here}; call ray.shutdown"):
         Dispatcher(engine=threadllm.connect("ray", address="192.0.2.1:6379"))

@@ -10,6 +10,7 @@ import pytest
 import threadllm
 from tests.dispatcher.support import PATIENCE
 from tests.engines import jobs
+from tests.engines.conftest import places_of
 from threadllm import Dispatcher, Quota, WorkerLost
 from threadllm.engines import chunks, fleet, stopping
 from threadllm.engines.chunks import work
@@ -159,6 +160,7 @@ def test_those_of_loky_and_dask():
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.Client(**options) as client:
         engine = threadllm.connect(client.get_executor(), workers=2)
-        places = threadllm.map(jobs.after_and_where, [0.1] * 16, max_workers=4, engine=engine)
-    assert len({*places}) == 2
+        with Dispatcher(4, engine=engine) as pool:
+            places = places_of(pool, 2)
+    assert len(places) == 2
     assert os.getpid() not in places

@@ -64,7 +64,7 @@ def test_a_worker_that_dies_as_it_starts_is_told_of(engine, init, reason, capfd)
         with pytest.raises(WorkerLost):
             pool.submit(jobs.double, 1)
     assert str(caught.value).startswith(f"a worker process cannot be started: {reason}")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
     assert "planted" not in str(capfd.readouterr())
 
 

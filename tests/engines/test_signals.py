@@ -42,7 +42,7 @@ def lines_of(path):
 
 
 def begun(process, marks):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not lines_of(marks):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
@@ -74,7 +74,7 @@ def test_a_signal_lets_what_is_in_flight_end(tmp_path, engine, number, to_group,
     process = start(engine, marks, 0.5)
     begun(process, marks)
     (os.killpg if to_group else os.kill)(process.pid, number)
-    out, err = process.communicate(timeout=15)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == status, err
     assert sorted(out.split()) == sorted(lines_of(marks))
     assert len(out.split()) < 20
@@ -92,9 +92,9 @@ def test_a_second_signal_breaks_off(tmp_path, engine):
     time.sleep(0.3)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=15)
+    process.communicate(timeout=60)
     assert process.returncode in {-signal.SIGINT, 1}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_signal_while_workers_start_ends_them(tmp_path, engine, after):
     process = start(engine, tmp_path / "marks", 0.2)
     time.sleep(after)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=15)
+    process.communicate(timeout=60)
     assert process.returncode in {-signal.SIGINT, 1}  # 1 is of an import that was interrupted
     assert nobody_writes(tmp_path / "marks")
 
