@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import time
 
 import pytest
@@ -24,6 +26,14 @@ def engine(request):
     if request.param == "ray":
         request.getfixturevalue("ray_here")
     return request.param
+
+
+def printed_by(code):
+    """What a process prints; what it works with may have its own to say on stderr."""
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 def places_of(pool, number):

@@ -1,13 +1,12 @@
 """What is Ray's alone: clusters, their machines that go, and how they are joined."""
 
 import signal
-import subprocess
 import sys
 
 import pytest
 
 import threadllm
-from tests.engines.conftest import places_of
+from tests.engines.conftest import places_of, printed_by
 from threadllm import Dispatcher, OptionError, Quota, WorkerLost
 from threadllm.engines.travel import pack
 from threadllm.engines.wire import Order
@@ -41,18 +40,10 @@ print("all are there")
 """
 
 
-def python(code):
-    """What a process prints, which joins Ray by itself: that has its own to say on stderr."""
-    command = [sys.executable, "-c", code]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
 def test_a_machine_that_goes_loses_no_item(tmp_path):
     """What it had is run by the others: each item has its one value."""
     marks = tmp_path / "marks"
-    assert "all are there" in python(f"import ray; MARKS = {str(marks)!r}{CLUSTER}")
+    assert "all are there" in printed_by(f"import ray; MARKS = {str(marks)!r}{CLUSTER}")
     # What is cut off goes on for a moment, perhaps with what has come meanwhile.
     assert len(marks.read_text().split()) - 300 <= 18
 
@@ -90,7 +81,7 @@ signal.signal(signal.SIGTERM, signal.SIG_DFL)
 print(threadllm.map(jobs.double, range(3), engine="ray"))
 print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
 """
-    lines = python(code).splitlines()
+    lines = printed_by(code).splitlines()
     assert lines[0].startswith("address='nonsense': ")
     assert lines[1:] == ["[0, 2, 4]", f"handled {int(signal.SIGTERM)}", "[0, 2, 4]", "False"]
 
