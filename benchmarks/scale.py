@@ -141,8 +141,12 @@ def verdicts(found: Mapping[str, Mapping[str, Sequence[Figure]]], ideal: float) 
 def measure_crowd() -> None:
     """Print what many workers do, and what they cost."""
     load = Load("calls of 2 s", time.sleep, [2.0] * 8_000, 1_600, 800.0)
-    engines = {name: engine for name, engine in ENGINES.items() if engine}
-    show(load, {name: [take_turn(load, {**engines[name], "workers": 16})] for name in engines})
+    engines = {
+        name.replace("two", "sixteen"): {**engine, "workers": 16}
+        for name, engine in ENGINES.items()
+        if engine
+    }
+    show(load, {name: [take_turn(load, engine)] for name, engine in engines.items()})
 
 
 def main() -> None:
