@@ -8,12 +8,13 @@ from concurrent.futures import as_completed
 import pytest
 
 import threadllm
-from tests.dispatcher.support import python
+from tests.dispatcher.support import PATIENCE, python
 from tests.engines import jobs
 from tests.engines.conftest import places_of
 from tests.engines.local import Local, LocalLink
 from threadllm import Dispatcher
 from threadllm.engines.wire import Order
+from threadllm.journal.opened import OpenJournal
 from threadllm.journal.store import Store
 from threadllm.simulator import Simulator
 
@@ -120,6 +121,26 @@ def test_what_a_worker_answers_at_once_is_written_at_once(tmp_path, monkeypatch)
         assert sum(one.ok for one in outcomes) == 64
     assert sum(written) == 64
     assert written == [number for number in answered if number]
+
+
+def test_whatever_the_journal_raises_the_workers_go_on(tmp_path, monkeypatch, caplog):
+    """What could not be written is as good as not done; nobody waits for ever."""
+    record, raised = OpenJournal.record, []
+
+    def broken(journal, ended):
+        if not raised:
+            raised.append(MemoryError())
+            raise raised[0]
+        record(journal, ended)
+
+    monkeypatch.setattr(OpenJournal, "record", broken)
+    with Dispatcher(1, engine=Local()) as pool:
+        seen = [
+            one.index for one in pool.outcomes(jobs.double, range(8), journal=tmp_path / "r.db")
+        ]
+        assert pool.submit(jobs.double, 1).result(PATIENCE) == 2
+    assert {*seen} < {*range(8)}
+    assert "MemoryError" in caplog.text
 
 
 def test_a_deadline_ends_a_call(there):

@@ -6,6 +6,7 @@ once the journal has it; what is begun twice by one name is bought once.
 
 from __future__ import annotations
 
+import logging
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from threadllm.journal import Name
     from threadllm.journal.opened import Entry, OpenJournal
     from threadllm.outcome import Outcome
+
+_LOGGER = logging.getLogger("concurrent.futures")  # where a pool says that a callback went wrong
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -149,7 +152,10 @@ def kept_together() -> Iterator[None]:
     finally:
         del _HERE.gathered
         for keeping, ended in gathered.items():
-            keeping.keep(ended)
+            try:
+                keeping.keep(ended)
+            except BaseException:  # it is these items' alone, as in a callback of theirs
+                _LOGGER.critical("Exception in worker", exc_info=True)
 
 
 class _Kept(Generic[T, R]):
