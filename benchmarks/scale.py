@@ -123,7 +123,7 @@ def verdicts(found: Mapping[str, Mapping[str, Sequence[Figure]]], ideal: float) 
         return [turn.rate for turn in found[load][name]]
 
     judged = []
-    for name in ENGINES:
+    for name in found["requests"]:
         if name == "one process":
             continue
         pairs = zip(rates("requests", name), rates("requests", "one process"), strict=True)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ def test_it_measures_and_judges():
         "two processes: requests over one process's",
     ):
         assert text in ended.stdout
+
+
+def test_a_turn_is_all_of_its_items(beside):
+    """By either way; one that fails makes no figure."""
+    scale = beside("scale")
+    load = scale.Load("calls", time.sleep, [0.01] * 20, 4)
+    for engine in ("one process", "two processes"):
+        figure = scale.take_turn(load, scale.ENGINES[engine])
+        assert 0 < figure.rate < 4 / 0.01
+        assert figure.cpu > 0
+    with pytest.raises(RuntimeError, match="calls: not all items were done"):
+        scale.take_turn(load._replace(items=[-1] * 20), scale.ENGINES["one process"])
 
 
 def test_verdicts_are_those_of_the_figures(beside):

@@ -123,12 +123,9 @@ class Fleet:
             self._packer.check(task.job.fn)
             self._backlog.add(task)
             new = self._roster.one_more(len(self._backlog))
-            idle = self._roster.idle()
-            self._news.notify_all()
+        self._tell_of_more()
         if new is not None:
             new.start()
-        elif idle is not None:
-            idle.nudge()
         return True
 
     def run_here(self, task: Task[Any]) -> None:
@@ -237,10 +234,7 @@ class Fleet:
             for task in tasks:
                 task.put_down()
             killer = self._backlog.take_back(tasks, apart=hand.has_suspects)
-            idle = self._roster.idle()
-            self._news.notify_all()
-        if idle is not None:
-            idle.nudge()
+        self._tell_of_more()
         if killer is not None:
             self._crew.fail(killer, WorkerLost(f"{lost}, as it ran this item alone"))
         if self._broken is not None:
@@ -270,6 +264,11 @@ class Fleet:
     def _put_back(self, task: Task[Any]) -> None:
         with self._lock:
             self._backlog.put_back(task)
+        self._tell_of_more()
+
+    def _tell_of_more(self) -> None:
+        """Have whoever is free look: there is something to do."""
+        with self._lock:
             idle = self._roster.idle()
             self._news.notify_all()
         if idle is not None:
