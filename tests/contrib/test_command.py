@@ -85,10 +85,11 @@ def test_rows_that_fail_are_told_and_make_it_fail(failing):
     rows = articles(5)
     ran = Ran(failing)
     assert ran.ended == (1, "2 of 5 failed")
-    assert sorted(ran.told) == [
+    assert len(ran.told) == 2
+    assert set(ran.told) == {
         f"{rows[1].pk}: ValueError: no summary of text 1",
         f"{rows[3].pk}: ValueError: no summary of text 3",
-    ]
+    }
     assert ran.lines[0].startswith("3 saved, 2 failed, ")
     assert summaries() == ["TEXT 0", None, "TEXT 2", None, "TEXT 4"]
 
@@ -274,8 +275,8 @@ def test_failures_are_written_to_a_file(failing, tmp_path):
     rows = articles(5)
     file = tmp_path / "failures.jsonl"
     Ran(failing, failures=str(file))
-    lines = sorted((json.loads(line) for line in file.read_text().splitlines()), key=str)
-    assert lines == [
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert sorted(lines, key=lambda line: line["pk"]) == [
         {"pk": rows[n].pk, "error": "ValueError", "message": f"no summary of text {n}"}
         for n in (1, 3)
     ]
