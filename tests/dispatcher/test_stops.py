@@ -11,7 +11,7 @@ import threadllm
 from tests.dispatcher.support import PATIENCE, BusyError, Calls
 from tests.support import until
 from threadllm import Dispatcher, Retry, RunStopped
-from threadllm.call import current
+from threadllm.call import Call, current
 from threadllm.testing import FakeClock
 
 GO_ON = "the rest was not run. on_stop='continue' runs it all the same"
@@ -240,3 +240,35 @@ def test_what_a_deadline_has_ended_is_not_left_undone():
             pool.shutdown()
 
     assert (bad.done(), late.done()) == (False, False)
+
+
+@pytest.mark.parametrize("moment", ["before its slot", "after it"])
+def test_an_item_that_was_about_to_begin_does_not(monkeypatch, moment):
+    """Its thread was as far as that when another item stopped their run."""
+    about_to_begin, ran, begin = threading.Event(), [], Call.begin
+
+    def wait_for_the_other():
+        about_to_begin.set()
+        until(lambda: pool.totals.failed)
+
+    def estimate(item):
+        if item == 1 and moment == "before its slot":
+            wait_for_the_other()
+        return item
+
+    def begin_slowly(call):
+        begin(call)
+        if call.need.input_tokens == 1 and moment == "after it":
+            wait_for_the_other()
+
+    def call(item):
+        if item == 0:
+            about_to_begin.wait(PATIENCE)
+            raise BusyError(401)
+        ran.append(item)
+
+    monkeypatch.setattr(Call, "begin", begin_slowly)
+    with Dispatcher(2, estimate=estimate) as pool, pytest.raises(RunStopped):
+        list(pool.outcomes(call, range(2)))
+    assert ran == []
+    assert (pool.totals.ok, pool.totals.failed, pool.quota.slots.in_use) == (0, 1, 0)
