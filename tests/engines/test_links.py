@@ -35,6 +35,7 @@ def test_a_link_to_the_dead_says_so(link):
     link.nudge()
     with pytest.raises(WorkerLost, match="by signal 9"):
         link.exchange(Order([], NOTHING, [], 0.0))
+    link.nudge()  # be it that whoever does has not heard
 
 
 def test_a_link_that_was_closed_there_says_so(link, monkeypatch):

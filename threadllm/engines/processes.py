@@ -104,7 +104,7 @@ class ProcessLink:
             try:
                 self._is_missed = False
                 frames.send(self._orders, NUDGE)
-            except OSError:  # it has died: its exchange says so
+            except (OSError, ValueError):  # it has died, or been let go: its exchange says so
                 return
             finally:
                 self._writing.release()
