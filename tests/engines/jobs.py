@@ -24,6 +24,13 @@ def after(seconds):
     return seconds
 
 
+def span(seconds):
+    """When it began and when it ended, by a clock that all processes of a machine share."""
+    began = time.monotonic()
+    time.sleep(seconds)
+    return began, time.monotonic()
+
+
 def write(path, text):
     with Path(path).open("a", encoding="utf-8") as file:
         file.write(f"{text}\n")

@@ -19,7 +19,7 @@ from threadllm.engines.wire import Order, Parcel
 from threadllm.engines.worker import Spec
 from threadllm.simulator import Simulator
 
-SPEC = Spec(None, 2, pack({}), {"": Quota(2).settings})
+SPEC = Spec(None, 2, pack({}), {"": Quota(2).settings}, leases=False)
 
 
 @pytest.fixture(scope="module")

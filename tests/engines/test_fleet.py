@@ -234,12 +234,12 @@ def test_a_pause_is_passed_on_to_those_who_have_something_to_do():
 
     def hand(name, **holds):
         return SimpleNamespace(
-            in_flight=holds, pauses=[], wanted={}, nudge=lambda: nudged.append(name)
+            in_flight=holds, pauses=[], wanted={}, shares={}, nudge=lambda: nudged.append(name)
         )
 
     idle, busy, teller = hand("idle"), hand("busy", a=1), hand("teller", a=1)
     quota = Quota(2, requests_per_minute=60, burst=1)
-    lender = Lender({"": quota}, threading.RLock(), [idle, busy, teller])
+    lender = Lender({"": quota}, 3, threading.RLock(), [idle, busy, teller])
     asked = Units("http://a.example", 0, 1.0)
     pauses = {"": [Pause("http://a.example", "m", 9.0)]}
     lender.take_in(teller, Report([], NOTHING, {"": [asked]}, NOTHING, pauses))

@@ -8,6 +8,7 @@ import pytest
 from tests.engines import jobs
 from threadllm import Dispatcher, Quota
 from threadllm.clock import SYSTEM
+from threadllm.engines import ordering
 from threadllm.quota import LeasedQuota, Need, Pause, Units
 from threadllm.simulator import Limits, Simulator
 
@@ -73,6 +74,54 @@ def test_there_are_no_more_workers_than_slots():
     with Dispatcher(8, quota=Quota(1), engine="processes", workers=2) as pool:
         places = {*pool.map(jobs.after_and_where, [0.05] * 8)}
     assert len(places) == 1
+
+
+def most_at_once(spans):
+    return max(sum(began <= moment < ended for began, ended in spans) for moment, _ in spans)
+
+
+def test_those_who_share_a_quota_share_its_slots():
+    """Workers of several dispatchers, and threads here: no more in all than it has."""
+    quota = Quota(4)
+    with (
+        Dispatcher(4, quota=quota, **ENGINE) as two,
+        Dispatcher(4, quota=quota, engine="processes", workers=1) as one,
+        Dispatcher(4, quota=quota) as here,
+    ):
+        runs = [pool.map(jobs.span, [0.05] * 24) for pool in (two, one, here)]
+        spans = [span for run in runs for span in run]
+        assert most_at_once(spans) == 4
+        assert quota.slots.in_use == 0
+    assert [quota.slots.acquire(blocking=False) for _ in range(5)] == [True] * 4 + [False]
+
+
+def test_slots_that_one_does_not_need_another_has():
+    """No part of them is any worker's own."""
+    quota, engine = Quota(4), {"engine": "processes", "workers": 1}
+    with Dispatcher(4, quota=quota, **engine) as one, Dispatcher(4, quota=quota, **engine) as other:
+        for pool in (one, other):
+            pool.submit(jobs.span, 0).result()
+        alone = one.submit(jobs.span, 2)
+        spans = [*other.map(jobs.span, [0.1] * 20)]
+        assert most_at_once(spans) == 3
+        assert most_at_once([*spans, alone.result()]) == 4
+
+
+def test_a_slot_that_threads_here_give_back_is_had_soon(monkeypatch):
+    """Nobody tells, so that it is asked for again."""
+    monkeypatch.setattr(ordering, "_WAIT", 20.0)
+    quota = Quota(1)
+    with (
+        Dispatcher(1, quota=quota) as here,
+        Dispatcher(1, quota=quota, engine="processes", workers=1) as pool,
+    ):
+        pool.submit(jobs.span, 0).result()
+        first = here.submit(jobs.span, 0.3)
+        while not first.running():
+            pass
+        began, _ = pool.submit(jobs.span, 0).result()
+        _, ended = first.result()
+        assert 0 <= began - ended < 10
 
 
 @pytest.fixture

@@ -47,6 +47,14 @@ def test_it_begins_with_32_or_a_quarter(most, first):
     assert limit.size == first
 
 
+@pytest.mark.parametrize(("most", "number", "first"), [(256, 2, 32), (64, 8, 4), (64, 64, 1)])
+def test_processes_begin_with_a_part_of_that(most, number, first):
+    """So that all of them together begin as one would."""
+    limit = ConcurrencyLimit(most, starting=True, share=1 / number)
+    limit.open_until(100)
+    assert limit.size == first
+
+
 def test_it_says_when_it_opens():
     """So that who waits for room is not woken by others alone."""
     limit = ConcurrencyLimit(120, starting=True)

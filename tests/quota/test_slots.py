@@ -61,6 +61,24 @@ def test_no_slot_is_lost_or_made_by_waiters_that_are_called_off():
     assert [slots.acquire(blocking=False) for _ in range(4)] == [True, True, True, False]
 
 
+def test_slots_can_be_for_others_to_use():
+    """Who waits is told when there are more."""
+    slots = Slots(3)
+    slots.allow(0)
+    assert not slots.acquire(blocking=False)
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(slots.acquire) for _ in range(3)]
+        while slots.waiting < 3:
+            pass
+        slots.allow(2)
+        while slots.waiting > 1:
+            pass
+        assert (slots.in_use, [future.done() for future in futures].count(True) <= 2) == (2, True)
+        slots.release()
+        assert all(future.result(PATIENCE) for future in futures)
+    assert (slots.in_use, slots.waiting) == (2, 0)
+
+
 def test_a_room_lends_as_many_as_it_has():
     """And takes them back."""
     room = Room(2)

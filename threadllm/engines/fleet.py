@@ -81,7 +81,7 @@ class Fleet:
         self._roster = Roster(self._lock, number, self._hand)
         self._backlog = Backlog(self._roster.hands)
         self._stopping = Stopping(self._lock, self._roster.hands)
-        self._lender = Lender(quotas, self._lock, self._roster.hands)
+        self._lender = Lender(quotas, number, self._lock, self._roster.hands)
         self._orders = Orders(post, self._packer, self._stopping, self._lender, self._lock)
         self._closed = False
         self._broken: str | None = None  # why no worker is to be had
@@ -221,6 +221,7 @@ class Fleet:
     def lose(self, hand: Hand, lost: WorkerLost) -> None:
         """Give out again what a worker had that has died."""
         self._taker.take_back(hand.gauges)
+        self._lender.have_back(hand)
         with self._lock:
             tasks, hand.in_flight = [*hand.in_flight.values()], {}
             hand.knows.clear()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from threadllm.dispatcher.task import Task
     from threadllm.engines.wire import Link, Order, Report, Stop
-    from threadllm.quota import Pause, Units
+    from threadllm.quota import Pause, Share, Units
 
 _AHEAD = 2.0  # times its threads: what it has, so that none of them waits for its next item
 _CHUNK = 2.0  # likewise, where it takes no more until all that has ended
@@ -54,12 +54,15 @@ class Hand:
             to its end, and remembers none.
 
     Attributes:
+        index: See above.
+        threads: Likewise.
         window: How many items it may have.
         is_told: See above.
         in_flight: Those that it has, by their parcels' numbers.
         knows: The functions that it has been sent; its thread's alone.
         stops: What it is to be told of runs that have ended.
         wanted: Units of limits that it has asked for, by quotas; its thread's alone.
+        shares: What it has of slots, by quotas; its thread's alone.
         recalls: Items that it is to give back, if it has not begun them.
         pauses: Those of others that it is to be told of.
         gauges: What it has added to figures that go up and down; its thread's alone.
@@ -83,6 +86,8 @@ class Hand:
         is_told: bool = True,
     ) -> None:
         self.window = max(threads + 1, int((_AHEAD if is_told else _CHUNK) * threads))
+        self.index = index
+        self.threads = threads
         self.is_told = is_told
         self.in_flight: dict[int, Task[Any]] = {}
         self.knows: OrderedDict[int, None] = OrderedDict()
@@ -90,11 +95,11 @@ class Hand:
         self.recalls: list[int] = []
         self._told: set[Stop] = set()
         self.wanted: Mapping[str, Sequence[Units]] = {}
+        self.shares: dict[str, Share] = {}
         self.pauses: list[Mapping[str, Sequence[Pause]]] = []
         self.gauges: dict[str, float] = {}
         self._boss = boss
         self._open_link = open_link
-        self._threads = threads
         # No lock: one is its thread's to write; that sees another as a worker starts, the last as
         # an exchange ends.
         self._link: Link | None = None
@@ -135,18 +140,18 @@ class Hand:
     @property
     def could_do_more(self) -> bool:
         """Whether one of its threads has nothing to do while it is waited for."""
-        return 0 < len(self.in_flight) < self._threads
+        return 0 < len(self.in_flight) < self.threads
 
     @property
     def free_threads(self) -> int:
         """How many of its threads have nothing to do."""
-        return max(0, self._threads - len(self.in_flight)) if self.is_up else 0
+        return max(0, self.threads - len(self.in_flight)) if self.is_up else 0
 
     @property
     def to_spare(self) -> int:
         """How many items it has for which it has no threads, and which it need not keep."""
         keeps = bool(self.recalls) or self.has_suspects or not self.is_told
-        return 0 if keeps else len(self.in_flight) - self._threads
+        return 0 if keeps else len(self.in_flight) - self.threads
 
     def is_to_be_told(self, stop: Stop) -> bool:
         """Whether it has something of that run, and has not been told this: now it will be."""

@@ -1,8 +1,10 @@
-"""The limits of quotas, of which the driver has the whole: it lends units, and tells of pauses."""
+"""What quotas allow: the driver has the whole, lends slots and units, and tells of pauses."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from threadllm.quota import part
 
 if TYPE_CHECKING:
     import threading
@@ -19,19 +21,24 @@ def quotas_of(terms: Terms) -> dict[str, Quota]:
     return {"": terms.quota, **terms.quotas.by_prefix}
 
 
+_SOON = 0.1  # second
+
+
 class Lender:
     """Lends to the workers of one fleet.
 
     Args:
         quotas: What of.
+        number: How many workers there are at most.
         lock: The fleet's, which guards what hands hold.
         hands: Its workers.
     """
 
     def __init__(
-        self, quotas: Mapping[str, Quota], lock: threading.RLock, hands: Sequence[Hand]
+        self, quotas: Mapping[str, Quota], number: int, lock: threading.RLock, hands: Sequence[Hand]
     ) -> None:
         self._quotas = quotas
+        self._number = number
         self._lock = lock
         self._hands = hands
 
@@ -40,6 +47,11 @@ class Lender:
         for name, unused in report.unused.items():
             for units in unused:
                 self._quotas[name].take_back(units)
+        if len(hand.in_flight) == len(report.envelopes):  # it has nothing more
+            self.have_back(hand)
+        for name, (in_use, waiting) in report.slots.items():
+            if name in hand.shares:
+                self._quotas[name].sharing.hear(hand.shares[name], in_use, waiting)
         others = []
         with self._lock:
             hand.wanted = report.wanted
@@ -51,6 +63,27 @@ class Lender:
             self._quotas[name].pause(pauses)
         for other in others:
             other.nudge()
+
+    def have_back(self, hand: Hand) -> None:
+        """Have all slots back from a worker that has nothing to do, or has died."""
+        shares, hand.shares = hand.shares, {}
+        for name, share in shares.items():
+            self._quotas[name].sharing.leave(share)
+
+    def share_with(self, hand: Hand, longest: float) -> tuple[dict[str, int], float]:
+        """How many slots a worker may use now, and the seconds after which it is to ask again."""
+        slots: dict[str, int] = {}
+        if not hand.is_told:  # it has its part, once and for all
+            return slots, longest
+        for name, quota in self._quotas.items():
+            if name not in hand.shares:
+                usual = part(quota.concurrency, self._number, hand.index)
+                hand.shares[name] = quota.sharing.join(usual, hand.nudge)
+            share = hand.shares[name]
+            slots[name] = quota.sharing.ask(share, min(len(hand.in_flight), hand.threads))
+            if share.lacks and quota.slots.in_use:  # nobody tells when threads here have done
+                longest = min(longest, _SOON)
+        return slots, longest
 
     def lend_to(self, hand: Hand, longest: float) -> tuple[dict[str, list[Units]], float]:
         """What a worker is lent now, and the seconds after which it is to ask again."""

@@ -30,7 +30,7 @@ class Orders:
         post: What it is hired for.
         packer: Packs what is sent.
         stopping: Knows its runs.
-        lender: Lends units of limits.
+        lender: Lends what quotas allow.
         lock: The fleet's, which guards what hands hold.
     """
 
@@ -58,8 +58,9 @@ class Orders:
         if not hand.is_told:
             hand.knows.clear()
         functions = functions_for(hand.knows, packed)
-        lent, wait = self._lender.lend_to(hand, _WAIT)
-        return Order(parcels, functions, stops, wait, lent, pauses, recalls)
+        slots, wait = self._lender.share_with(hand, _WAIT)
+        lent, wait = self._lender.lend_to(hand, wait)
+        return Order(parcels, functions, stops, wait, lent, pauses, recalls, slots)
 
     def _parcel(self, task: Task[Any], hand: Hand) -> tuple[Parcel, bytes] | None:
         """A task as what is sent; None if it has ended."""

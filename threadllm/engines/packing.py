@@ -52,7 +52,7 @@ class Packer:
         post: What they are hired for.
         init: What each calls first.
         number: How many there are.
-        leases: Whether they are lent what limits allow; else each has its part.
+        leases: Whether they are lent what quotas allow; else each has its part.
 
     Raises:
         OptionError: An option that cannot be sent.
@@ -82,10 +82,9 @@ class Packer:
         Raises:
             OptionError: Something in the options cannot be sent.
         """
-        quotas = {
-            name: quota.settings.part(self._number, index, of_rates=not self._leases)
-            for name, quota in self._quotas.items()
-        }
+        quotas = {name: quota.settings for name, quota in self._quotas.items()}
+        if not self._leases:
+            quotas = {name: one.part(self._number, index) for name, one in quotas.items()}
         try:
             options = pack(self._options)
         except TypeError as error:

@@ -55,6 +55,7 @@ class Order(NamedTuple):
         lent: Units of limits that it may use, by the names of quotas.
         pauses: Those that others were told to make, likewise.
         recalls: Items that it gives back undone, if it has not begun them.
+        slots: How many it may use from now on, by the names of quotas; what is not told stays.
     """
 
     parcels: Sequence[Parcel]
@@ -64,6 +65,7 @@ class Order(NamedTuple):
     lent: Mapping[str, Sequence[Units]] = {}
     pauses: Sequence[Mapping[str, Sequence[Pause]]] = ()
     recalls: Sequence[int] = ()
+    slots: Mapping[str, int] = {}
 
 
 class Failure(NamedTuple):
@@ -127,6 +129,7 @@ class Report(NamedTuple):
         wanted: Units of limits that its calls wait for, by the names of quotas.
         unused: Those that it was lent and gives back, likewise.
         pauses: Those that it was told to make since.
+        slots: How many its requests have, and its threads wait for, by the names of quotas.
     """
 
     envelopes: Sequence[Envelope]
@@ -134,6 +137,7 @@ class Report(NamedTuple):
     wanted: Mapping[str, Sequence[Units]] = {}
     unused: Mapping[str, Sequence[Units]] = {}
     pauses: Mapping[str, Sequence[Pause]] = {}
+    slots: Mapping[str, tuple[int, int]] = {}
 
 
 class Link(Protocol):

@@ -102,11 +102,7 @@ class Worker:
             order: What there is to do.
             gather: Seconds to let more end, where something has.
         """
-        for name, lent in order.lent.items():
-            self._quotas[name].lend(lent)
-        for told in order.pauses:
-            for name, pauses in told.items():
-                self._quotas[name].pause(pauses)
+        self._hear_of_quotas(order)
         for stop in order.stops:
             self._stop(stop)
         for number in order.recalls:
@@ -131,6 +127,7 @@ class Worker:
             {name: wanted for name, quota in quotas if (wanted := quota.wanted())},
             {name: unused for name, quota in quotas if (unused := quota.unused())},
             {name: new for name, quota in quotas if (new := quota.pauses())},
+            {name: (quota.slots.in_use, quota.slots.waiting) for name, quota in quotas},
         )
 
     def nudge(self) -> None:
@@ -146,6 +143,15 @@ class Worker:
     def abandon(self) -> None:
         """Break off all that was begun: nobody is there any more who wants it."""
         self._pool.cancel(grace=0.0)
+
+    def _hear_of_quotas(self, order: Order) -> None:
+        for name, number in order.slots.items():
+            self._quotas[name].slots.allow(number)
+        for name, lent in order.lent.items():
+            self._quotas[name].lend(lent)
+        for told in order.pauses:
+            for name, pauses in told.items():
+                self._quotas[name].pause(pauses)
 
     def _begin(self, parcel: Parcel, functions: Mapping[int, bytes]) -> None:
         try:

@@ -3,6 +3,8 @@
 The rooms here count, tell and lend slots; they know no request, and start no thread. From the top:
 
 - `quotas` says whose quota a request goes by, and `quota` has a line for each origin and model;
+- `sharing` says how many of the slots may be used here and by workers elsewhere, and `lease` is the
+  quota of one of those;
 - `line` is told all that becomes of requests there, and `entrance` is where they wait;
 - `origin` is what the lines of one origin share, `slots` among that;
 - `gate`, `limit` and `breaker` say when: a pause, a limit that somebody knows, an outage;
@@ -20,6 +22,7 @@ from threadllm.quota.permit import Ended, Need, Permit, Refusal, ended_by
 from threadllm.quota.quota import Pause, Quota, Units
 from threadllm.quota.quotas import NO_QUOTAS, PORTS, Quotas, origin_of
 from threadllm.quota.settings import Settings, part
+from threadllm.quota.sharing import Share
 from threadllm.quota.slots import Slots
 from threadllm.quota.snapshot import KnownLimit, LineSnapshot, Snapshot
 
@@ -39,6 +42,7 @@ __all__ = [
     "Quotas",
     "Refusal",
     "Settings",
+    "Share",
     "Slots",
     "Snapshot",
     "Units",

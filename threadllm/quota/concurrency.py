@@ -33,14 +33,15 @@ class ConcurrencyLimit:
     Args:
         most: What the user allows.
         starting: Whether to begin with few.
+        share: What part of those few this is, as other processes begin with the rest.
 
     Attributes:
         size: How many may be in flight now; its fraction grows until it counts.
     """
 
-    def __init__(self, most: int, *, starting: bool) -> None:
+    def __init__(self, most: int, *, starting: bool, share: float = 1.0) -> None:
         self._most = most
-        self._first = float(max(_FIRST, most // _FIRST_SHARE))
+        self._first = max(1.0, share * max(_FIRST, most // _FIRST_SHARE))
         self._starting = starting and most > self._first
         self.size = self._first if self._starting else float(most)
         self._began = math.inf

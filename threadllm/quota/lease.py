@@ -1,9 +1,9 @@
 """A quota that several processes share: who has the whole lends the others units of its limits.
 
-They are lent in blocks of a hundredth of a second's worth, or as many as somebody waits for, so
+Units are lent in blocks of a hundredth of a second's worth, or as many as somebody waits for, so
 that in no second more are used than the limit allows and a block for each process. What is not
-used within a second goes back. Of a limit that only the provider tells, and each process hears for
-itself, each keeps to its part.
+used within a second goes back. Slots are lent as `sharing` has it. Of a limit that only the
+provider tells, and each process hears for itself, each keeps to its part.
 """
 
 from __future__ import annotations
@@ -112,10 +112,10 @@ class LeasedQuota(Quota):
     """The quota of one process of several.
 
     Args:
-        settings: The whole's, but for the slots.
+        settings: The whole's; its own, where nothing is lent.
         want: Called when something is wanted, or is to be told, with locks held.
         number: How many such processes there are.
-        lent: Whether units of its limits are lent; else they are its own.
+        lent: Whether slots, and units of its limits, are lent; else they are its own.
     """
 
     def __init__(
@@ -125,6 +125,8 @@ class LeasedQuota(Quota):
         self._want = want
         self._share = 1 / number
         self._lent = lent
+        if lent:
+            self.slots.allow(0)  # as yet
         self._told: dict[tuple[str, str], float] = {}  # until when pauses last that are known
 
     def wanted(self) -> list[Units]:

@@ -35,6 +35,7 @@ class Origin:
         limits: The limits among that.
         learnt: What was learnt before, and where what is learnt is kept.
         is_known: Whether it is one origin; false for calls that name none.
+        share: This process's part of what is begun with.
 
     Attributes:
         is_known: See above.
@@ -53,6 +54,7 @@ class Origin:
         learnt: LearntOfOrigin,
         *,
         is_known: bool,
+        share: float = 1.0,
     ) -> None:
         self.is_known = is_known
         self.waiting: set[Waiting] = set()
@@ -63,7 +65,7 @@ class Origin:
         self.circuit = None if breaker is None else Circuit(breaker)
         self.learnt = learnt
         self.concurrency = ConcurrencyLimit(
-            settings.concurrency, starting=is_known and settings.adaptive
+            settings.concurrency, starting=is_known and settings.adaptive, share=share
         )
         if settings.adaptive and learnt.size is not None:
             self.concurrency.begin_at(learnt.size)

@@ -13,6 +13,7 @@ from threadllm.quota.line import Line
 from threadllm.quota.memory import learnt, learnt_of
 from threadllm.quota.origin import Origin
 from threadllm.quota.settings import MINUTE, BreakerAction, Settings
+from threadllm.quota.sharing import Sharing
 from threadllm.quota.slots import Slots
 from threadllm.quota.snapshot import KnownLimit, LineSnapshot, Snapshot
 
@@ -81,6 +82,8 @@ class Quota:
 
     Attributes:
         settings: What was stated.
+        slots: Those that may be used here.
+        sharing: Who else has some.
 
     Raises:
         OptionError: An argument that cannot be meant.
@@ -116,6 +119,7 @@ class Quota:
         )
         self.concurrency = concurrency
         self.slots = Slots(concurrency)
+        self.sharing = Sharing(self.slots, concurrency)
         # Guards the lines, and all that is in them. Reentrant: the collector ends streams, whose
         # slots come back, wherever it strikes.
         self._lock = threading.RLock()
@@ -202,7 +206,13 @@ class Quota:
         """Hear that everyone is to wait."""
 
     def _new_origin(self, origin: str) -> Origin:
-        shared = Origin(self.settings, self._limits(), learnt_of(origin), is_known=bool(origin))
+        shared = Origin(
+            self.settings,
+            self._limits(),
+            learnt_of(origin),
+            is_known=bool(origin),
+            share=self._share,
+        )
         self._origins[origin] = shared
         return shared
 

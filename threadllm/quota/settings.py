@@ -74,11 +74,9 @@ class Settings:
         """As they are given to a quota."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def part(self, number: int, index: int, *, of_rates: bool) -> Settings:
-        """The same for one of so many processes, which share the slots, and perhaps the rates."""
+    def part(self, number: int, index: int) -> Settings:
+        """What one of so many processes has of it, to whom nothing is lent."""
         slots = max(1, part(self.concurrency, number, index))
-        if not of_rates:
-            return replace(self, concurrency=slots)
         rates = {name: rate / number for name in _RATES if (rate := getattr(self, name))}
         burst = self.burst and max(1, part(self.burst, number, index))
         return replace(self, concurrency=slots, burst=burst, **rates)
