@@ -36,6 +36,15 @@ def first_waits(policy, number=10):
     ("options", "text"),
     [
         ({"attempts": 0}, "attempts=0: at least 1, the first try, is needed"),
+        ({"attempts": "3"}, "attempts='3': at least 1, the first try, is needed"),
+        ({"wait_max": "3"}, "wait_max='3': give a number of seconds, 0 or more"),
+        ({"wait_max": None}, "wait_max=None: give a number of seconds, 0 or more"),
+        ({"wait_base": "2"}, "wait_base='2': give a factor of 1 or more"),
+        ({"statuses": 503}, "statuses=503: give several, such as {500, 503}"),
+        (
+            {"exceptions": OSError},
+            "exceptions=<class 'OSError'>: give a tuple, such as (OSError,)",
+        ),
         ({"attempts": -1}, "attempts=-1: at least 1, the first try, is needed"),
         ({"wait_initial": -0.5}, "wait_initial=-0.5: give a number of seconds, 0 or more"),
         ({"wait_max": float("inf")}, "wait_max=inf: give a number of seconds, 0 or more"),

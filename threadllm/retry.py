@@ -7,6 +7,7 @@ how long, and its callers wait.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +27,7 @@ from threadllm.providers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
 _LEAST = 0.05  # seconds; a wait that is shorter helps nobody, and is asked for again and again
 _MOST_STEPS = 64  # of a wait that grows
@@ -75,14 +76,21 @@ class Retry:
     give_up_after: float = 3600.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise OptionError(f"attempts={self.attempts}: at least 1, the first try, is needed")
+        if type(self.attempts) is not int or self.attempts < 1:
+            raise OptionError(f"attempts={self.attempts!r}: at least 1, the first try, is needed")
         for name in _SECONDS:
             seconds = getattr(self, name)
-            if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
-                raise OptionError(f"{name}={seconds}: give a number of seconds, 0 or more")
-        if not (math.isfinite(self.wait_base) and self.wait_base >= 1):
-            raise OptionError(f"wait_base={self.wait_base}: give a factor of 1 or more")
+            if not (_is_at_least(0, seconds) or (seconds is None and name == "retry_after_stop")):
+                raise OptionError(f"{name}={seconds!r}: give a number of seconds, 0 or more")
+        if not _is_at_least(1, self.wait_base):
+            raise OptionError(f"wait_base={self.wait_base!r}: give a factor of 1 or more")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        if not isinstance(self.statuses, Collection):
+            raise OptionError(f"statuses={self.statuses!r}: give several, such as {{500, 503}}")
+        if not isinstance(self.exceptions, tuple):
+            raise OptionError(f"exceptions={self.exceptions!r}: give a tuple, such as (OSError,)")
         for status in self.statuses:
             if status not in ERRORS:
                 raise OptionError(f"statuses: {status!r} is no HTTP status from 400 to 599")
@@ -167,6 +175,10 @@ class Retry:
             verdict, reply = self.verdict_on_error(error)
             return verdict is Verdict.FAIL and reply is not None
         return False
+
+
+def _is_at_least(least: float, value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and value >= least
 
 
 class Attempts:

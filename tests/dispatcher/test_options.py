@@ -30,7 +30,11 @@ REFUSED = [
     ({"request_timeout": NAN}, f"request_timeout=nan{SECONDS}"),
     ({"request_timeout": (10, math.inf)}, f"request_timeout=(10, inf){SECONDS}"),
     ({"request_timeout": (0, 10)}, f"request_timeout=(0, 10){SECONDS}"),
-    ({"concurrency": 0}, "concurrency=0: at least one request must be in flight"),
+    ({"concurrency": 0}, "concurrency=0: give a number of requests in flight, 1 or more"),
+    (
+        {"progress": "yes"},
+        "progress='yes': give True, or what makes a bar, such as tqdm.tqdm",
+    ),
     (
         {"concurrency": 1, "quota": Quota(1)},
         "concurrency and quota: give one; a quota has its own concurrency",

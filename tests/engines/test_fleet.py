@@ -262,3 +262,10 @@ def test_what_ray_needs_is_told(monkeypatch):
         threadllm.map(jobs.double, [1], engine="ray")
     with pytest.raises(OptionError, match="it goes with engine='ray'"):
         threadllm.connect("processes", address="auto")
+
+
+@pytest.mark.parametrize("init", ["nowhere", ":f", "django:", jobs.double, ""])
+def test_what_is_called_first_goes_by_its_name(init):
+    """As module:function; whether it is there, each worker finds."""
+    with pytest.raises(OptionError, match=r"init=.*: name a function, as module:function"):
+        threadllm.connect("processes", init=init)

@@ -9,10 +9,13 @@ NUMBER = "give a number above 0, or None for no limit"
 SHARE = "give the retries that a request allows, such as 0.2, or None for no budget"
 # Each row: what is stated, and what is said of it.
 WRONG = [
-    ({"concurrency": 0}, "concurrency=0: at least one request must be in flight"),
-    ({"concurrency": -3}, "concurrency=-3: at least one request must be in flight"),
-    ({"concurrency": 2.5}, "concurrency=2.5: at least one request must be in flight"),
-    ({"concurrency": True}, "concurrency=True: at least one request must be in flight"),
+    ({"concurrency": 0}, "concurrency=0: give a number of requests in flight, 1 or more"),
+    ({"concurrency": -3}, "concurrency=-3: give a number of requests in flight, 1 or more"),
+    ({"concurrency": 2.5}, "concurrency=2.5: give a number of requests in flight, 1 or more"),
+    (
+        {"concurrency": True},
+        "concurrency=True: give a number of requests in flight, 1 or more",
+    ),
     ({"requests_per_minute": 0}, f"requests_per_minute=0: {NUMBER}"),
     ({"requests_per_minute": "500"}, f"requests_per_minute='500': {NUMBER}"),
     ({"tokens_per_minute": -1.5}, f"tokens_per_minute=-1.5: {NUMBER}"),

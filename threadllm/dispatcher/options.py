@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from threadllm.exceptions import OptionError
 from threadllm.journal import Journal
 from threadllm.outcome import Usage
 from threadllm.quota import Need, Quota
 from threadllm.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Unpack = Literal["args", "kwargs"]
 Timeout = float | tuple[float, float]
@@ -85,6 +88,19 @@ def checked_retry(retry: Retry | None) -> Retry:
     if retry is not None and not isinstance(retry, Retry):
         raise OptionError(f"retry={retry!r}: give a policy, such as Retry(attempts=3)")
     return retry or Retry()
+
+
+def checked_progress(progress: object) -> bool | Callable[..., Any]:
+    """What shows the progress, or whether anything does.
+
+    Raises:
+        OptionError: Neither.
+    """
+    if callable(progress) or isinstance(progress, bool):
+        return progress
+    if progress is None:
+        return False
+    raise OptionError(f"progress={progress!r}: give True, or what makes a bar, such as tqdm.tqdm")
 
 
 def checked_on_stop(on_stop: OnStop) -> OnStop:

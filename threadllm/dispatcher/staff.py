@@ -16,7 +16,7 @@ from threadllm.dispatcher.crew import Crew
 from threadllm.dispatcher.deadlines import Deadlines
 from threadllm.dispatcher.ending import Ending
 from threadllm.dispatcher.hiring import Post
-from threadllm.dispatcher.options import checked_grace
+from threadllm.dispatcher.options import checked_grace, checked_progress
 from threadllm.dispatcher.submitting import Submitter
 from threadllm.dispatcher.watchdog import Watchdog
 from threadllm.dispatcher.workers import Workers
@@ -62,7 +62,7 @@ class Staff:
     ) -> None:
         self._terms = terms
         clock = terms.sleeper.clock
-        progress, deadline = options["progress"], options["deadline"]
+        progress, deadline = checked_progress(options["progress"]), options["deadline"]
         self.painter = (
             Painter(terms.tally, partial(display, progress, clock), clock, terms.note)
             if progress

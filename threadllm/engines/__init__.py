@@ -45,8 +45,11 @@ def connect(
             with the program.
 
     Raises:
-        OptionError: There is no such engine, or it takes no address, or Ray is not installed.
+        OptionError: There is no such engine, or it takes no address, or Ray is not installed, or
+            `init` is no name.
     """
+    if init is not None and not all(str(init).partition(":")):
+        raise OptionError(f"init={init!r}: name a function, as module:function")
     if isinstance(engine, Executor) and address is None:
         return _chunks(engine, workers, init)
     if engine == "ray":

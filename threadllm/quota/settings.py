@@ -49,7 +49,7 @@ class Settings:
     def __post_init__(self) -> None:
         if type(self.concurrency) is not int or self.concurrency < 1:
             raise OptionError(
-                f"concurrency={self.concurrency!r}: at least one request must be in flight"
+                f"concurrency={self.concurrency!r}: give a number of requests in flight, 1 or more"
             )
         for name in _RATES:
             figure = getattr(self, name)
