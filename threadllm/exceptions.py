@@ -4,11 +4,12 @@
     ├── BreakerOpen         a request was not sent, as too many failed before it: see below
     ├── CallCancelled       a call was told to stop while it was parked
     ├── CallExpired         a call's deadline has passed: see below
-    ├── EarlierFailure      an item failed in an earlier run, and is not run again
     ├── InputError          a line that cannot be used: between readers, never raised to callers
     ├── JournalError        a journal cannot be written, or read on
     ├── OptionError         an argument, an option or an environment that cannot be used
-    ├── RemoteError         an error in another process that cannot be made again in this one
+    ├── ReportedError       an item's error of which there is only what was told
+    │   ├── EarlierFailure      it failed in an earlier run, and is not run again
+    │   └── RemoteError         it failed in another process, with what cannot be made again here
     ├── RunStopped          a run ended before its input did
     │   └── TooManyFailures     more of its items failed than it was allowed
     └── WorkerLost          a worker process has died, or none can be started
@@ -42,36 +43,6 @@ class CallCancelled(ThreadLLMError):
 
 class CallExpired(ThreadLLMError, TimeoutError):
     """A call's deadline has passed: between rooms. Callers are raised a `DeadlineExceeded`."""
-
-
-class EarlierFailure(ThreadLLMError):
-    """An item failed in an earlier run, as its journal remembers, and was not run again.
-
-    Attributes:
-        kind: The name of the type of its error.
-        message: What that said, without keys.
-        status: The HTTP status that it carried, if it did.
-        body: The JSON of the provider's answer, without keys, if there was one.
-        request_id: The provider's own name for the exchange, if it gave one.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        message: str,
-        status: int | None = None,
-        body: object = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(kind, message, status, body, request_id)
-        self.kind = kind
-        self.message = message
-        self.status = status
-        self.body = body
-        self.request_id = request_id
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
 
 
 class InputError(ThreadLLMError, ValueError):
@@ -108,32 +79,50 @@ class OptionError(ThreadLLMError, ValueError):
     """An option cannot be used; the text names it and says what would do."""
 
 
-class RemoteError(ThreadLLMError):
-    """An item failed in another process, with an error that cannot be made again in this one.
-
-    Its cause has the traceback, as text.
+class ReportedError(ThreadLLMError):
+    """An item failed with an error of which there is only what was told, or written down.
 
     Attributes:
         kind: The name of the type of its error.
         message: What that said, without keys.
         status: The HTTP status that it carried, if it did.
-        retry_after: Seconds that the provider asked to wait, if it did.
-        body: What the provider said, without keys, if that was JSON.
+        body: The JSON of the provider's answer, without keys, if there was one.
         request_id: The provider's own name for the exchange, if it gave one.
     """
 
-    status: int | None = None
-    retry_after: float | None = None
-    body: object = None
-    request_id: str | None = None
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(kind, message)
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        status: int | None = None,
+        body: object = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(kind, message, status, body, request_id)
         self.kind = kind
         self.message = message
+        self.status = status
+        self.body = body
+        self.request_id = request_id
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
+
+
+class EarlierFailure(ReportedError):
+    """An item failed in an earlier run, as its journal remembers, and was not run again."""
+
+
+class RemoteError(ReportedError):
+    """An item failed in another process, with an error that cannot be made again in this one.
+
+    Its cause has the traceback, as text.
+
+    Attributes:
+        retry_after: Seconds that the provider asked to wait, if it did.
+    """
+
+    retry_after: float | None = None
 
 
 class RunStopped(ThreadLLMError):

@@ -13,7 +13,7 @@ from tests.contrib.support import PROJECT
 from tests.dispatcher.support import python
 from tests.engines import jobs
 from tests.engines.local import Local, LocalLink
-from threadllm import Dispatcher, OptionError, RemoteError
+from threadllm import Dispatcher, EarlierFailure, OptionError, RemoteError
 from threadllm.engines import travel
 from threadllm.engines.failures import error_of, failure_of
 from threadllm.simulator import Simulator
@@ -135,6 +135,17 @@ def test_errors_are_raised_as_what_they_were():
     assert type(other) is RemoteError
     assert (other.kind, other.status) == ("tests.engines.jobs.UnpicklableError", 422)
     assert "planted" not in f"{other} {other.__cause__}"
+
+
+def test_a_journal_remembers_an_error_as_it_was_there(tmp_path):
+    """And not as what stands for it here."""
+    journal = tmp_path / "journal.db"
+    with Dispatcher(**ENGINE) as pool:
+        [first] = pool.outcomes(jobs.raise_unpicklable, [1], journal=journal)
+        [second] = pool.outcomes(jobs.raise_unpicklable, [1], journal=journal)
+    first, second = first.error, second.error
+    assert (type(first), type(second)) == (RemoteError, EarlierFailure)
+    assert (second.kind, second.message, second.status) == (first.kind, first.message, 422)
 
 
 def test_no_key_goes_over_the_wire():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from threadllm.cli.endpoint import add_options as add_options_of_endpoint
 from threadllm.cli.endpoint import endpoint_of
 from threadllm.cli.working import Kind, add_options, work
-from threadllm.exceptions import EarlierFailure, RemoteError, ThreadLLMError
+from threadllm.exceptions import ReportedError, ThreadLLMError
 from threadllm.jobs import join, read_requests, result_line
 from threadllm.providers import ERRORS, parse_body
 from threadllm.redaction import redact, text_of, type_name, without_keys
@@ -134,7 +134,7 @@ def _line_of(outcome: Outcome[Job, Answer]) -> tuple[dict[str, object], str | No
     if error is None:
         return made(**_fields(outcome.unwrap())), None
     what, text, answer = type_name(error), text_of(error), _answer_to(error)
-    if isinstance(error, (EarlierFailure, RemoteError)):
+    if isinstance(error, ReportedError):
         what, text = error.kind, error.message
     line = made(error=(what, text)) if answer is None else made(**_fields(answer, failed=True))
     return line, f"{what}: {text}"

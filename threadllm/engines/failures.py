@@ -11,16 +11,12 @@ import traceback
 from contextlib import suppress
 from importlib import import_module
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from threadllm.clock import SYSTEM
 from threadllm.engines.wire import Failure
 from threadllm.exceptions import RemoteError
-from threadllm.providers import reply_of, seconds_to_wait
-from threadllm.redaction import json_without_keys, redact, text_of
-
-if TYPE_CHECKING:
-    from threadllm.providers import Reply
+from threadllm.providers import details_of
+from threadllm.redaction import redact, text_of
 
 _PLAIN = (str, int, float, bool, type(None))
 _LONGEST = 20_000  # characters of a traceback
@@ -28,7 +24,7 @@ _LONGEST = 20_000  # characters of a traceback
 
 def failure_of(error: BaseException) -> Failure:
     """What can be told of an error."""
-    kind, reply = type(error), _reply(error)
+    kind, details = type(error), details_of(error, now=SYSTEM.time())
     args = None
     if all(isinstance(arg, _PLAIN) for arg in error.args):
         args = tuple(redact(arg) if isinstance(arg, str) else arg for arg in error.args)
@@ -37,10 +33,7 @@ def failure_of(error: BaseException) -> Failure:
         kind.__qualname__,
         text_of(error),
         args,
-        None if reply is None else reply.status,
-        None if reply is None else seconds_to_wait(reply, now=SYSTEM.time()),
-        None if reply is None else json_without_keys(reply.body),
-        None if reply is None else reply.headers.get("x-request-id"),
+        details,
         redact("".join(traceback.format_exception(error)))[-_LONGEST:],
     )
 
@@ -53,9 +46,9 @@ def error_of(failure: Failure) -> BaseException:
             f"{failure.module}.{failure.name}".removeprefix("builtins."), failure.message
         )
     with suppress(Exception):  # what refuses attributes does without
-        for name in ("status", "retry_after", "body", "request_id"):
+        for name in failure.details._fields:
             if getattr(error, name, None) is None:
-                setattr(error, name, getattr(failure, name))
+                setattr(error, name, getattr(failure.details, name))
     error.__cause__ = _ElsewhereError(failure.traceback)
     return error
 
@@ -69,12 +62,6 @@ class _ElsewhereError(Exception):
 
     def __str__(self) -> str:
         return f"\n\n{self._text}"
-
-
-def _reply(error: BaseException) -> Reply | None:
-    with suppress(Exception):  # an error whose own attributes raise has said nothing
-        return reply_of(error)
-    return None
 
 
 def _made_again(failure: Failure) -> BaseException | None:

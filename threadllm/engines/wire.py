@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from threadllm.providers import Details
     from threadllm.quota import Pause, Units
 
 
@@ -76,10 +77,7 @@ class Failure(NamedTuple):
         name: Its class, as it is called there.
         message: What it says.
         args: What it was made of, if that is all texts and numbers.
-        status: The HTTP status that it carries.
-        retry_after: Seconds that the provider asks to wait.
-        body: What the provider said, if that is JSON.
-        request_id: Its own name for the exchange.
+        details: Of the answer that it carries.
         traceback: As it would be printed.
     """
 
@@ -87,10 +85,7 @@ class Failure(NamedTuple):
     name: str
     message: str
     args: tuple[object, ...] | None
-    status: int | None
-    retry_after: float | None
-    body: object
-    request_id: str | None
+    details: Details
     traceback: str
 
 

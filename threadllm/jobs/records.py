@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from threadllm.exceptions import EarlierFailure
+from threadllm.exceptions import ReportedError
 from threadllm.jobs.writing import dumps
 from threadllm.providers import status_of
 from threadllm.redaction import redact, text_of, type_name
@@ -92,7 +92,7 @@ def unwritable(value: object, source: str) -> TypeError | ValueError | None:
 
 def error_entry(error: BaseException) -> dict[str, object]:
     """An error as its type's name, its text without keys, and the HTTP status it carries."""
-    if isinstance(error, EarlierFailure):  # as it was written then
+    if isinstance(error, ReportedError):  # as it was where it came up
         return {"type": error.kind, "message": error.message, "status": error.status}
     status = None
     with suppress(Exception):  # an error whose own attributes raise has no status

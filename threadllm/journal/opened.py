@@ -11,19 +11,18 @@ import json
 import logging
 import os
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from sqlite3 import Error as SQLiteError
 from typing import TYPE_CHECKING, Any, Protocol
 
-from threadllm.exceptions import EarlierFailure, JournalError
+from threadllm.exceptions import EarlierFailure, JournalError, ReportedError
 from threadllm.journal import codec
 from threadllm.journal.holding import Hold
 from threadllm.journal.names import NO_KEY, Name, name_of
 from threadllm.journal.store import Store, check, unusable
 from threadllm.outcome import Outcome, Usage
-from threadllm.providers import reply_of
-from threadllm.redaction import json_without_keys, text_of, type_name
+from threadllm.providers import details_of
+from threadllm.redaction import text_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -169,13 +168,13 @@ class OpenJournal:
                 self._next.changed.notify()  # one of those is the next to write
 
     def _row(self, name: Name, outcome: Outcome[Any, Any], permanent: bool) -> tuple[Any, ...]:
-        status, value, problem = "ok", None, None
+        status, value, problem, now = "ok", None, None, self._clock.time()
         if outcome.error is not None:
-            status, problem = "failed", _told_of(outcome.error)
+            status, problem = "failed", _told_of(outcome.error, now)
         else:
             value, error = self._encoded(outcome.value)
             if error is not None:
-                status, problem = "unkept", _told_of(error)
+                status, problem = "unkept", _told_of(error, now)
                 _LOGGER.warning(
                     "journal %s: the value of %s cannot be kept, and its item will be run again "
                     "in the next run: %s",
@@ -197,7 +196,7 @@ class OpenJournal:
             outcome.usage.input_tokens,
             outcome.usage.output_tokens,
             self._store.run,
-            self._clock.time(),
+            now,
         )
 
     def _encoded(self, value: Any) -> tuple[str | None, Exception | None]:
@@ -249,15 +248,17 @@ def _undecodable(_: Any) -> Any:
     raise LookupError("it was made by encode=: give decode= too")
 
 
-def _told_of(error: BaseException) -> Mapping[str, object]:
+def _told_of(error: BaseException, now: float) -> Mapping[str, object]:
     """What is kept of an error: what `EarlierFailure` takes."""
-    reply = None
-    with suppress(Exception):  # its own attributes may raise
-        reply = reply_of(error)
+    if isinstance(error, ReportedError):  # as it was where it came up
+        kind, message = error.kind, error.message
+    else:
+        kind, message = type_name(error), text_of(error)
+    status, body, request_id, _ = details_of(error, now=now)
     return {
-        "kind": type_name(error),
-        "message": text_of(error),
-        "status": None if reply is None else reply.status,
-        "body": None if reply is None else json_without_keys(reply.body),
-        "request_id": None if reply is None else reply.headers.get("x-request-id"),
+        "kind": kind,
+        "message": message,
+        "status": status,
+        "body": body,
+        "request_id": request_id,
     }

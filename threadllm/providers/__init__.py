@@ -5,6 +5,7 @@ request, keep no state and know no HTTP library.
 """
 
 from threadllm.providers.asking import NOTHING, Asked, asked_by
+from threadllm.providers.details import Details, details_of
 from threadllm.providers.limits import Allowance, Kind, limits_of, mentions_limits
 from threadllm.providers.reply import ERRORS, Reply, parse_body
 from threadllm.providers.shapes import is_transient, reply_of, status_of
@@ -17,12 +18,14 @@ __all__ = [
     "NOTHING",
     "Allowance",
     "Asked",
+    "Details",
     "Kind",
     "Reply",
     "StreamUsage",
     "Verdict",
     "advice",
     "asked_by",
+    "details_of",
     "effective_status",
     "is_transient",
     "limits_of",
