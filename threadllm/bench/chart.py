@@ -1,4 +1,4 @@
-"""The picture of a report. Imports matplotlib, which no other room does, and only to draw."""
+"""The picture of a sweep. Imports matplotlib, which no other room does, and only to draw."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ except ImportError as error:
     ) from None
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
-    from threadllm.bench.report import Report
+    from threadllm.bench.level import Level
 
 _LINES = (  # what, of which durations, colour, marker, dash
     ("first token, p50", "first_token", "p50", "#2a9d8f", "o", "-"),
@@ -40,7 +41,7 @@ def check(path: Path) -> None:
         raise OptionError(f"{path}: name it .png, .svg or .pdf")
 
 
-def draw(report: Report, path: Path) -> None:
+def draw(levels: Sequence[Level], title: str, path: Path) -> None:
     """Answers a second to the left, seconds to the right, by how many were in flight.
 
     Raises:
@@ -50,14 +51,14 @@ def draw(report: Report, path: Path) -> None:
     check(path)
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _draw_throughput(left, report)
-    _draw_durations(right, report)
-    figure.suptitle(report.title, x=0.01, ha="left", fontweight="bold")
+    _draw_throughput(left, levels)
+    _draw_durations(right, levels)
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     figure.savefig(path, dpi=150)
 
 
-def _draw_throughput(axes: Axes, report: Report) -> None:
-    figures = [level.requests_per_second for level in report.levels]
+def _draw_throughput(axes: Axes, levels: Sequence[Level]) -> None:
+    figures = [level.requests_per_second for level in levels]
     axes.plot(range(len(figures)), figures, color="#d1495b", marker="o", linewidth=3)
     for place, figure in enumerate(figures):
         axes.annotate(
@@ -66,12 +67,12 @@ def _draw_throughput(axes: Axes, report: Report) -> None:
     axes.set_ylabel("answers a second (more is better)")
     axes.margins(x=0.15, y=0.15)
     axes.set_ylim(bottom=0)
-    _label_levels(axes, report)
+    _label_levels(axes, levels)
 
 
-def _draw_durations(axes: Axes, report: Report) -> None:
+def _draw_durations(axes: Axes, levels: Sequence[Level]) -> None:
     for what, durations, percentile, color, marker, dash in _LINES:
-        found = [getattr(level, durations) for level in report.levels]
+        found = [getattr(level, durations) for level in levels]
         places = [place for place, one in enumerate(found) if one is not None]
         if places:
             figures = [getattr(found[place], percentile) for place in places]
@@ -79,11 +80,11 @@ def _draw_durations(axes: Axes, report: Report) -> None:
             axes.legend(frameon=False)
     axes.set_ylabel("seconds (less is better)")
     axes.set_ylim(bottom=0)
-    _label_levels(axes, report)
+    _label_levels(axes, levels)
 
 
-def _label_levels(axes: Axes, report: Report) -> None:
-    labels = [f"{level.concurrency:,}" for level in report.levels]
+def _label_levels(axes: Axes, levels: Sequence[Level]) -> None:
+    labels = [f"{level.concurrency:,}" for level in levels]
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlabel("requests at a time")
     axes.grid(visible=True, alpha=0.3)

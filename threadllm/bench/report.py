@@ -80,7 +80,7 @@ class Report:
         """
         from threadllm.bench.chart import draw
 
-        draw(self, Path(path))
+        draw(self.levels, self.title, Path(path))
 
     def _errors(self) -> list[str]:
         met: dict[str, int] = {}

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from threadllm.engines.wire import Report
     from threadllm.quota import Quota, Units
 
+_SOON = 0.1  # second
+
 
 def quotas_of(terms: Terms) -> dict[str, Quota]:
     """The quotas of a dispatcher: its own by "", and those that some origins have by theirs."""
     return {"": terms.quota, **terms.quotas.by_prefix}
-
-
-_SOON = 0.1  # second
 
 
 class Lender:
