@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.engines import jobs
+from tests.support import until
 from threadllm import Dispatcher, Quota
 from threadllm.clock import SYSTEM
 from threadllm.engines import ordering
@@ -101,9 +102,10 @@ def test_slots_that_one_does_not_need_another_has():
     with Dispatcher(4, quota=quota, **engine) as one, Dispatcher(4, quota=quota, **engine) as other:
         for pool in (one, other):
             pool.submit(jobs.span, 0).result()
-        alone = one.submit(jobs.span, 2)
+        alone = one.submit(jobs.span, 3)
         spans = [*other.map(jobs.span, [0.1] * 20)]
         assert most_at_once(spans) == 3
+        until(lambda: quota.snapshot().slots_in_use == 1)  # that is told each second
         assert most_at_once([*spans, alone.result()]) == 4
 
 

@@ -180,7 +180,8 @@ class Quota:
                 for names, line in self._lines.items()
                 if not line.is_free(now)  # there is nothing to be said of it
             )
-        return Snapshot(self.concurrency, self.slots.in_use, lines)
+        in_use = self.slots.in_use + self.sharing.in_use
+        return Snapshot(self.concurrency, in_use, lines)
 
     def _new_line(self, origin: str, model: str) -> Line:
         with self._lock:

@@ -28,7 +28,8 @@ class Share:
 
     Attributes:
         needed: How many it has calls and requests for, as far as is known.
-        busy: How many its requests had and waited for when it was last heard.
+        in_use: How many its requests had when it was last heard.
+        waiting: How many its threads waited for then.
         fair: What was its share when slots were last dealt out.
         is_full: Whether that is no more than all can have who need more.
         allowed: How many it may use.
@@ -39,21 +40,23 @@ class Share:
 
     __slots__ = (
         "allowed",
-        "busy",
         "fair",
         "had",
+        "in_use",
         "is_full",
         "lent",
         "needed",
         "tell",
         "told",
         "usual",
+        "waiting",
     )
 
     def __init__(self, usual: int, tell: Callable[[], None]) -> None:
         self.usual = usual
         self.tell = tell
-        self.needed = self.busy = self.fair = self.allowed = self.told = self.lent = self.had = 0
+        self.needed = self.in_use = self.waiting = 0
+        self.fair = self.allowed = self.told = self.lent = self.had = 0
         self.is_full = False
 
     @property
@@ -90,7 +93,7 @@ class Sharing:
     def ask(self, share: Share, calls: int) -> int:
         """How many slots a worker may use now, which has so many calls; it is told then."""
         with self._lock:
-            needed = max(calls, share.busy)
+            needed = max(calls, share.in_use + share.waiting)
             is_news = self._is_news(share, needed) or self._is_news(self._here, self._needed_here)
             share.needed = needed
             changed = self._deal() if is_news else []
@@ -101,7 +104,7 @@ class Sharing:
     def hear(self, share: Share, in_use: int, waiting: int) -> None:
         """Take in how many slots a worker uses, as it was told, and its threads wait for."""
         with self._lock:
-            share.busy = in_use + waiting
+            share.in_use, share.waiting = in_use, waiting
             before, share.lent = share.lent, max(share.told, share.allowed, in_use)
             had_turn = self._are_few and share.told > 0
             changed = []
@@ -115,6 +118,12 @@ class Sharing:
             self._shares.remove(share)
             changed = self._freed()
         _tell(changed)
+
+    @property
+    def in_use(self) -> int:
+        """Slots that workers use, as they were last heard."""
+        with self._lock:
+            return sum(share.in_use for share in self._shares)
 
     # Within; the lock is held.
 

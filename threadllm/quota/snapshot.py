@@ -65,7 +65,8 @@ class Snapshot:
 
     Attributes:
         concurrency: Its slots.
-        slots_in_use: Requests in flight, and calls that are about to send some.
+        slots_in_use: Requests in flight, and calls that are about to send some; of workers
+            elsewhere as many as they last told of.
         lines: What it has come to for each origin and model. Calls that name none have one only
             where something holds them back.
     """
