@@ -50,7 +50,7 @@ def begun(terms, limit):
 
 def free(terms):
     """How many slots nobody has."""
-    return terms.quota.slots._permits._value
+    return terms.quota.concurrency - terms.quota.slots.in_use
 
 
 def has_slot(exchange):

@@ -31,6 +31,14 @@ def span(seconds):
     return began, time.monotonic()
 
 
+def span_until(path):
+    """The same; it ends once there is such a file."""
+    began = time.monotonic()
+    while not Path(path).exists():
+        time.sleep(0.01)
+    return began, time.monotonic()
+
+
 def write(path, text):
     with Path(path).open("a", encoding="utf-8") as file:
         file.write(f"{text}\n")

@@ -96,16 +96,15 @@ def test_those_who_share_a_quota_share_its_slots():
     assert [quota.slots.acquire(blocking=False) for _ in range(5)] == [True] * 4 + [False]
 
 
-def test_slots_that_one_does_not_need_another_has():
+def test_slots_that_one_does_not_need_another_has(tmp_path):
     """No part of them is any worker's own."""
-    quota, engine = Quota(4), {"engine": "processes", "workers": 1}
+    quota, engine, end = Quota(4), {"engine": "processes", "workers": 1}, tmp_path / "end"
     with Dispatcher(4, quota=quota, **engine) as one, Dispatcher(4, quota=quota, **engine) as other:
-        for pool in (one, other):
-            pool.submit(jobs.span, 0).result()
-        alone = one.submit(jobs.span, 3)
+        alone = one.submit(jobs.span_until, end)
+        until(lambda: quota.snapshot().slots_in_use == 1)  # that is told each second
         spans = [*other.map(jobs.span, [0.1] * 20)]
         assert most_at_once(spans) == 3
-        until(lambda: quota.snapshot().slots_in_use == 1)  # that is told each second
+        end.touch()
         assert most_at_once([*spans, alone.result()]) == 4
 
 

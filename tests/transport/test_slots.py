@@ -78,7 +78,7 @@ class Free:
         self.seen = []
 
     def look(self):
-        self.seen.append(self.slots._permits._value)
+        self.seen.append(2 - self.slots.in_use)
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ LOCKS = {
     "the call's": lambda call: call.lock,
     "the exchange's": lambda call: call.in_flight[0]._travelling,
     "the tally's": lambda call: call.terms.tally._lock,
-    "the semaphore's": lambda call: call.terms.quota.slots._permits._cond,
+    "the semaphore's": lambda call: call.terms.quota.slots._room._permits._cond,
     "the waiters'": lambda call: call.terms.quota.slots._changed,
 }
 
