@@ -7,6 +7,7 @@ import pytest
 import threadllm
 from threadllm import Dispatcher, OptionError, Quota
 from threadllm.dispatcher.arguments import Options
+from threadllm.dispatcher.options import checked_progress
 
 NAN = math.nan
 WASTE = (
@@ -52,6 +53,12 @@ def test_a_dispatcher_says_what_is_wrong(options, text):
         Dispatcher(**options)
 
     assert (type(refused.value), str(refused.value)) == (OptionError, text)
+
+
+@pytest.mark.parametrize("progress", [None, False, True, lambda **_: None])
+def test_progress_may_be_left_out(progress):
+    """Or made by the user's own."""
+    assert checked_progress(progress) in {progress, False}
 
 
 @pytest.mark.parametrize("run", ["map", "outcomes"])

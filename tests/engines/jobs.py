@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -21,6 +22,23 @@ def where(_=None):
 
 def after(seconds):
     time.sleep(seconds)
+    return seconds
+
+
+class Together:
+    """How many calls of `counted` are under way in this process, and the most that were."""
+
+    lock = threading.Lock()
+    now = most = 0
+
+
+def counted(seconds):
+    with Together.lock:
+        Together.now += 1
+        Together.most = max(Together.most, Together.now)
+    time.sleep(seconds)
+    with Together.lock:
+        Together.now -= 1
     return seconds
 
 
@@ -120,8 +138,6 @@ def ask_by_key(url):
 
 
 def give_lock(_):
-    import threading
-
     return threading.Lock()
 
 

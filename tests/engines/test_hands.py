@@ -11,11 +11,15 @@ import threadllm
 from tests.dispatcher.support import PATIENCE
 from tests.engines import jobs
 from tests.engines.local import Local, LocalLink
-from threadllm import Dispatcher, WorkerLost
+from tests.support import until
+from threadllm import Dispatcher, Quota, WorkerLost
 from threadllm.engines import hand as hands
 from threadllm.engines import stopping
 from threadllm.engines.backlog import Backlog
 from threadllm.engines.hand import Hand
+from threadllm.engines.travel import pack
+from threadllm.engines.wire import Order, Parcel
+from threadllm.engines.worker import Spec, Worker
 
 NOTHING = {}
 
@@ -282,3 +286,48 @@ def test_whatever_happens_to_workers_each_item_has_its_value(eager_switching, mo
         assert sorted(one.unwrap() for one in outcomes) == [n / 100_000 for n in range(300)]
         futures = [pool.submit(jobs.double, n) for n in range(60)]
         assert [future.result(PATIENCE) for future in futures] == [2 * n for n in range(60)]
+
+
+@pytest.mark.parametrize("lacking", ["slots", "units"])
+def test_a_worker_ends_though_what_it_gave_back_waits(lacking):
+    """For a slot, or for units of a limit: nobody gives it any, as it is to do nothing."""
+    quota = Quota(1, requests_per_minute=None if lacking == "slots" else 60)
+    worker = Worker(Spec(None, 1, pack({}), {"": quota.settings}))
+    part = worker._quotas[""]
+    parcel = Parcel(1, 0, 0, pack(((4,), {}, None)), None)
+    worker.exchange(Order([parcel], {0: pack(jobs.double)}, [], 0.0))
+    until(lambda: part.slots.waiting or part.wanted())
+    [envelope] = worker.exchange(Order([], NOTHING, [], 0.0, recalls=[1])).envelopes
+    closing = threading.Thread(target=worker.close)
+    closing.start()
+    closing.join(PATIENCE)
+    has_ended = not closing.is_alive()
+    worker.abandon()
+    assert envelope.undone
+    assert has_ended
+
+
+def test_those_who_share_a_quota_keep_to_its_slots(eager_switching, monkeypatch):
+    """Workers of two dispatchers and threads here, however late they hear; all are done at last."""
+    monkeypatch.setattr(jobs.Together, "most", 0)
+    chance, quota, seconds = random.Random(), Quota(3), [n / 50_000 for n in range(60)]
+
+    class Late(LocalLink):
+        def exchange(self, order):
+            time.sleep(chance.random() / 500)
+            report = super().exchange(order)
+            time.sleep(chance.random() / 500)
+            return report
+
+    with (
+        Dispatcher(5, quota=quota, engine=Local(Late, workers=3)) as three,
+        Dispatcher(4, quota=quota, engine=Local(Late)) as one,
+        Dispatcher(2, quota=quota) as here,
+    ):
+        futures = [
+            pool.submit(jobs.counted, some) for some in seconds for pool in (three, one, here)
+        ]
+        assert [future.result(PATIENCE) for future in futures] == [
+            some for some in seconds for _ in range(3)
+        ]
+    assert (jobs.Together.most, quota.slots.in_use, quota.sharing.in_use) == (3, 0, 0)

@@ -96,10 +96,10 @@ def checked_progress(progress: object) -> bool | Callable[..., Any]:
     Raises:
         OptionError: Neither.
     """
-    if callable(progress) or isinstance(progress, bool):
+    if callable(progress):
         return progress
-    if progress is None:
-        return False
+    if progress is None or isinstance(progress, bool):
+        return bool(progress)
     raise OptionError(f"progress={progress!r}: give True, or what makes a bar, such as tqdm.tqdm")
 
 

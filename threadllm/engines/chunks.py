@@ -130,5 +130,5 @@ def _worker(name: str, spec: Spec) -> Worker:
         _WORKERS.move_to_end(name)
         spare = _WORKERS.popitem(last=False)[1] if len(_WORKERS) > _KEPT else None
     if spare is not None:
-        spare.close()
+        spare.finish()
     return worker

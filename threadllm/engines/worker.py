@@ -137,6 +137,10 @@ class Worker:
             self._news.notify()
 
     def close(self) -> None:
+        """End, as nobody waits for anything: what was given back may wait for a slot still."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def finish(self) -> None:
         """End, once all that was begun has."""
         self._pool.shutdown()
 

@@ -152,7 +152,8 @@ class Sharing:
         here.needed = self._needed_here
         here.had = self._deals if self._slots.in_use else here.had
         self._are_few = _find_fair([here, *shares], self._number, {done, here})
-        self._slots.allow(here.fair)  # first, so that no more are taken while this counts
+        # First, so that no more are taken while this counts.
+        self._slots.allow(min(here.fair, self._number - self._lent))
         free = self._number - max(here.fair, self._slots.in_use) - self._lent
         free = _grant(shares, free, lambda share: share.fair)
         here.allowed = self._number - self._lent
