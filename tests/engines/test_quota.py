@@ -108,6 +108,21 @@ def test_slots_that_one_does_not_need_another_has(tmp_path):
         assert most_at_once([*spans, alone.result()]) == 4
 
 
+def test_slots_that_nobody_needs_are_given_back_soon(monkeypatch, tmp_path):
+    """Though no call ends meanwhile of whom they are asked back from."""
+    monkeypatch.setattr(ordering, "_WAIT", 20.0)
+    quota, engine, end = Quota(4), {"engine": "processes", "workers": 1}, tmp_path / "end"
+    with Dispatcher(4, quota=quota, **engine) as one, Dispatcher(4, quota=quota, **engine) as other:
+        other.submit(jobs.span, 0).result()
+        alone = one.submit(jobs.span_until, end)
+        until(alone.running)
+        began = time.monotonic()
+        done = [*other.map(jobs.span, [0.05] * 8)]
+        took = time.monotonic() - began
+        end.touch()
+        assert (len(done), took < 10, len(alone.result())) == (8, True, 2)
+
+
 def test_a_slot_that_threads_here_give_back_is_had_soon(monkeypatch):
     """Nobody tells, so that it is asked for again."""
     monkeypatch.setattr(ordering, "_WAIT", 20.0)

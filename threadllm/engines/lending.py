@@ -80,7 +80,8 @@ class Lender:
                 hand.shares[name] = quota.sharing.join(usual, hand.nudge)
             share = hand.shares[name]
             slots[name] = quota.sharing.ask(share, min(len(hand.in_flight), hand.threads))
-            if share.lacks and quota.slots.in_use:  # nobody tells when threads here have done
+            # Nobody else says that it owes none any more, or that threads here have done.
+            if share.owes or (share.lacks and quota.slots.in_use):
                 longest = min(longest, _SOON)
         return slots, longest
 

@@ -112,7 +112,7 @@ class Worker:
         with self._news:
             if not (self._ended or self._nudged.is_set()):
                 self._news.wait(order.wait)
-        if gather and order.wait:
+        if gather:
             self._nudged.wait(gather)
         with self._news:
             ended, self._ended = self._ended, []

@@ -64,6 +64,11 @@ class Share:
         """Whether it is to have more than it may use, once others have given that back."""
         return self.allowed < self.fair
 
+    @property
+    def owes(self) -> bool:
+        """Whether it may be using more than it may use from now on."""
+        return self.lent > self.allowed
+
 
 class Sharing:
     """Who has what of a quota's slots.
