@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from threadllm.call.deadline import NO_LIMIT
 from threadllm.outcome import RequestRecord, Usage
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from http.cookiejar import CookieJar
 
-    from threadllm.call.call import Call
+    from typing_extensions import Self
+
     from threadllm.call.deadline import Limit
     from threadllm.call.exchange import Exchange, Failure
     from threadllm.call.run import Run
@@ -51,7 +52,7 @@ class Ledger:
         terms: Terms,
         limit: Limit = NO_LIMIT,
         run: Run | None = None,
-        submitter: Call | None = None,
+        submitter: Self | None = None,
     ) -> None:
         self.terms = terms
         self.limit = limit
@@ -99,9 +100,9 @@ class Ledger:
             return [*self._open]
 
     @property
-    def lineage(self) -> Iterator[Call]:
+    def lineage(self) -> Iterator[Self]:
         """It, the call that has submitted it, and so on."""
-        one: Call | None = cast("Call", self)  # which all are
+        one: Self | None = self
         while one is not None:
             yield one
             one = one.submitter

@@ -25,11 +25,10 @@ from threadllm.providers import details_of
 from threadllm.redaction import text_of, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from sqlite3 import Row
 
     from threadllm.clock import Clock
-    from threadllm.journal.settings import Journal
 
 _LOGGER = logging.getLogger("threadllm.journal")
 
@@ -39,6 +38,30 @@ class Entry(Protocol):
 
     def outcome(self, index: int, key: object, item: Any) -> Outcome[Any, Any]:
         """The outcome that it had, for an item that stands there."""
+
+
+class Settings(Protocol):
+    """How a journal is to be used: `threadllm.Journal` says more of each."""
+
+    @property
+    def path(self) -> str | os.PathLike[str]:
+        """The file."""
+
+    @property
+    def version(self) -> str:
+        """What else its names go by."""
+
+    @property
+    def retry_failed(self) -> bool | None:
+        """Which items that failed are run again."""
+
+    @property
+    def encode(self) -> Callable[[Any], Any] | None:
+        """Makes what JSON can hold of a value."""
+
+    @property
+    def decode(self) -> Callable[[Any], Any] | None:
+        """Makes the value of that."""
 
 
 class _Group:
@@ -63,7 +86,7 @@ class OpenJournal:
         OptionError: It cannot be used.
     """
 
-    def __init__(self, settings: Journal, job: str, clock: Clock) -> None:
+    def __init__(self, settings: Settings, job: str, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._path = path = os.fspath(settings.path)
