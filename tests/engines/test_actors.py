@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -13,6 +14,7 @@ from threadllm.engines.wire import Order
 from threadllm.engines.worker import Spec
 
 pytest.importorskip("ray")
+from threadllm.engines import actors
 from threadllm.engines.actors import Actor, ActorLink
 
 SPEC = Spec(None, 2, pack({}), {"": Quota(2).settings})
@@ -58,6 +60,35 @@ def test_a_cluster_that_was_joined_is_gone_on_with(ray_here):
     assert ray_here.is_initialized()
     with pytest.raises(OptionError, match=f"this process has joined {here}; call ray.shutdown"):
         Dispatcher(engine=threadllm.connect("ray", address="192.0.2.1:6379"))
+
+
+@pytest.mark.parametrize(("times", "joined"), [(1, [None]), (2, [])])
+def test_ray_is_not_broken_off_as_it_starts(monkeypatch, times, joined):
+    """It would crash; whoever says it twice means it."""
+    came = []
+
+    def init(address):
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        came.append(address)
+
+    monkeypatch.setattr(actors.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(actors.ray, "init", init)
+    with pytest.raises(KeyboardInterrupt):
+        actors._join(None)
+    assert came == joined
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ray_may_be_joined_by_any_thread(monkeypatch):
+    """Only the main one has to do with signals."""
+    came = []
+    monkeypatch.setattr(actors.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(actors.ray, "init", came.append)
+    thread = threading.Thread(target=actors._join, args=("auto",))
+    thread.start()
+    thread.join()
+    assert came == ["auto"]
 
 
 def test_ray_is_joined_where_nobody_has():

@@ -142,7 +142,7 @@ def _join(address: str | None) -> None:
         OptionError: It is one of another's, or there is none at that address.
     """
     if not ray.is_initialized():
-        with _own_handler():
+        with _own_handler(), _not_broken_off():
             try:
                 ray.init(address)
             except (ConnectionError, ValueError) as error:
@@ -162,6 +162,29 @@ def _own_handler() -> Iterator[None]:
     yield
     if callable(before) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _not_broken_off() -> Iterator[None]:
+    """Let a first SIGINT wait: Ray crashes where it is broken off as it starts."""
+    before: Any = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+
+    def hear(number: int, frame: object) -> None:
+        if heard:
+            before(number, frame)
+        heard.append(number)
+
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _reason(error: RayError) -> str:
