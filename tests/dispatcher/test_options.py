@@ -55,10 +55,11 @@ def test_a_dispatcher_says_what_is_wrong(options, text):
     assert (type(refused.value), str(refused.value)) == (OptionError, text)
 
 
-@pytest.mark.parametrize("progress", [None, False, True, lambda **_: None])
-def test_progress_may_be_left_out(progress):
+@pytest.mark.parametrize(("progress", "shown"), [(None, False), (False, False), (True, True)])
+def test_progress_may_be_left_out(progress, shown):
     """Or made by the user's own."""
-    assert checked_progress(progress) in {progress, False}
+    assert checked_progress(progress) is shown
+    assert checked_progress(print) is print
 
 
 @pytest.mark.parametrize("run", ["map", "outcomes"])

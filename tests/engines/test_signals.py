@@ -103,6 +103,7 @@ def test_a_second_signal_breaks_off(tmp_path, engine):
         ("processes", 0.3),
         ("processes", 0.5),
         ("processes", 0.7),
+        pytest.param("ray", 2.5, marks=pytest.mark.ray),  # Ray comes up
         pytest.param("ray", 5.5, marks=pytest.mark.ray),
     ],
 )

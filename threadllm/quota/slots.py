@@ -40,14 +40,12 @@ class Room:
     @property
     def out(self) -> int:
         """Permits that are out."""
-        free: int = vars(self._permits)["_value"]
-        return self._number - self._held - free
+        return self._number - self._held - self._free
 
     @property
     def has_more(self) -> bool:
         """Whether there is a permit to take."""
-        free: int = vars(self._permits)["_value"]
-        return free > 0
+        return self._free > 0
 
     def take(self) -> bool:
         """Take a permit; whether there was one."""
@@ -70,6 +68,11 @@ class Room:
         self._let_go()
         while self._held < self._to_hold and self._permits.acquire(blocking=False):
             self._held += 1
+
+    @property
+    def _free(self) -> int:
+        free: int = vars(self._permits)["_value"]
+        return free
 
     def _let_go(self) -> None:
         while self._held > self._to_hold:
